@@ -1,0 +1,214 @@
+"""Makes tinykube's tables of facts from the genuine ones: schemas, table columns, protobuf field numbers.
+
+    python -m genuine.schema            asks a genuine control plane, writes labs/tinykube/api/data/*.json
+    python -m genuine.schema --check    asks it too, and says whether the files are still what it answers
+
+Schemas come from the genuine api-server's OpenAPI v3, columns from the Tables it prints. Protobuf field numbers are
+in no document that it serves: they stand in the struct tags of the Go modules k8s.io/api and k8s.io/apimachinery,
+which `go mod download` fetches, so only a developer who writes that file needs Go.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tinykube.client.kubeconfig import load
+
+DATA = Path(__file__).parents[1] / "tinykube" / "api" / "data"
+SERVED = {
+    "api/v1": ["Pod", "Node", "Namespace", "ConfigMap", "Event", "Binding"],
+    "apis/coordination.k8s.io/v1": ["Lease"],
+}
+META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+META_KINDS = ["Status", "DeleteOptions", "Patch"]
+TABLES = {
+    "pods": "api/v1", "nodes": "api/v1", "namespaces": "api/v1", "configmaps": "api/v1", "events": "api/v1",
+    "leases": "apis/coordination.k8s.io/v1",
+}
+PACKAGES = {
+    "core": "k8s.io/api core/v1", "coordination": "k8s.io/api coordination/v1",
+    "meta": "k8s.io/apimachinery pkg/apis/meta/v1",
+}
+PROTOBUF_ROOTS = ["core.Pod", "core.Node", "core.Namespace", "core.ConfigMap", "core.Event", "core.Binding",
+                  "coordination.Lease", "meta.DeleteOptions", "meta.Status"]
+SPECIAL = {"resource.Quantity": "quantity", "meta.Time": "time", "meta.MicroTime": "microtime",
+           "intstr.IntOrString": "intstr", "meta.FieldsV1": "fields", "meta.Duration": "duration"}
+NUMBERS = {"int": "int", "int32": "int", "int64": "int", "uint32": "int", "uint64": "int", "bool": "bool",
+           "string": "string", "types.UID": "string", "[]byte": "bytes"}
+
+Fetch = Callable[..., Any]
+
+
+def schemas(fetch: Fetch) -> dict[str, Any]:
+    """Every schema that the served kinds reach, as the genuine OpenAPI v3 documents have them."""
+    kept: dict[str, Any] = {}
+    for path, kinds in SERVED.items():
+        found = fetch(f"/openapi/v3/{path}")["components"]["schemas"]
+        prefix = f"io.k8s.api.{path.split('/')[-2].split('.')[0].replace('api', 'core')}.v1."
+        waiting = [prefix + k for k in kinds] + [prefix + k + "List" for k in kinds if k != "Binding"]
+        waiting += [META + kind for kind in META_KINDS]
+        while waiting:
+            name = waiting.pop()
+            if name not in kept:
+                kept[name] = only_served(found[name])
+                waiting += [ref.rsplit("/", 1)[1] for ref in references(found[name])]
+    return dict(sorted(kept.items()))
+
+
+def only_served(schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema` without the group-versions that the tiny api-server does not serve."""
+    marks = schema.get("x-kubernetes-group-version-kind")
+    if marks:
+        groups = {"": ["v1"], "coordination.k8s.io": ["v1"]}
+        kept = [m for m in marks if m["version"] in groups.get(m["group"], [])]
+        schema = {**schema, "x-kubernetes-group-version-kind": kept}
+    return schema
+
+
+def references(node: Any) -> Iterator[str]:
+    """Each `$ref` anywhere below `node`."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def columns(fetch: Fetch) -> dict[str, Any]:
+    """The column definitions of each resource's Table."""
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    return {name: fetch(f"/{where}/{name}?limit=1", accept)["columnDefinitions"] for name, where in TABLES.items()}
+
+
+def protobuf(version: str) -> dict[str, Any]:
+    """Field numbers, JSON names and presence rules by message, read from the Go modules' struct tags."""
+    sources = {short: go_source(where, version) for short, where in PACKAGES.items()}
+    named = {f"{short}.{name}": qualify(target, short) for short, text in sources.items()
+             for name, target in re.findall(r"^type (\w+) (?:= )?((?:map\[\w+\]|\[\])?[\w.]+)$", text, re.M)}
+    messages: dict[str, Any] = {}
+    waiting = list(PROTOBUF_ROOTS)
+    while waiting:
+        name = waiting.pop()
+        if name in messages:
+            continue
+        short, struct = name.split(".")
+        body = re.search(rf"^type {struct} struct {{\n(.*?)^}}", sources[short], re.M | re.S)
+        if not body:
+            raise LookupError(f"no struct {name}: add its package to PACKAGES or its name to SPECIAL")
+        messages[name] = dict(fields_of(body[1], short, named))
+        waiting += [f[1] for f in messages[name].values() if "." in f[1]]
+    return dict(sorted(messages.items()))
+
+
+def go_source(where: str, version: str) -> str:
+    """The text of one package's types, fetched by the Go tool chain."""
+    module, package = where.split()
+    with tempfile.TemporaryDirectory() as empty:
+        out = subprocess.run(["go", "mod", "download", "-json", f"{module}@{version}"], cwd=empty, check=True,
+                             capture_output=True, text=True).stdout
+    folder = Path(json.loads(out)["Dir"]) / package
+    return "\n".join(p.read_text() for p in sorted(folder.glob("*.go")) if not p.name.startswith("zz_")
+                     and "generated" not in p.name)
+
+
+def fields_of(body: str, short: str, named: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """(number, [JSON name, type, how]) of one struct; how is keep, omit, pointer, list, map or inline."""
+    line = re.compile(r'^\s+(?:\w+ )?\s*(\S+)\s+`json:"([^"]*)".* ?protobuf:"\w+,(\d+)[^"]*"`', re.M)
+    for go_type, tag, number in line.findall(body):
+        if go_type.startswith("//"):
+            continue
+        json_name, _, options = tag.partition(",")
+        how = "omit" if "omitempty" in options or "omitzero" in options else "keep"
+        if not json_name:
+            how = "inline"
+        if go_type.startswith("*"):
+            go_type, how = go_type[1:], "pointer"
+        kind = named.get(go_type if "." in go_type else f"{short}.{go_type}", "") or qualify(go_type, short)
+        if kind.startswith("map["):
+            kind, how = kind.split("]", 1)[1], "map"
+        elif kind.startswith("[]") and kind != "[]byte":
+            kind, how = kind[2:], "list"
+        kind = SPECIAL.get(kind, kind)
+        while named.get(kind, kind) != kind:
+            kind = named[kind]
+        yield number, [json_name, NUMBERS.get(kind, kind), how]
+
+
+def qualify(go_type: str, short: str) -> str:
+    """`go_type` with its package: a plain name belongs to `short`, metav1 is meta."""
+    head, element = re.fullmatch(r"((?:map\[[\w.]+\]|\[\])*)([\w.]+)", go_type.replace("metav1.", "meta.")).groups()  # type: ignore[union-attr]
+    if element == "byte":
+        return go_type
+    known = "." in element or element in NUMBERS
+    return head + (element if known else f"{short}.{element}")
+
+
+def written(table: dict[str, Any], origin: str) -> str:
+    """The file's text: where it comes from, then one entry a line, so that a diff shows what changed."""
+    lines = [f'"origin": {json.dumps(origin)}']
+    lines += [f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in table.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def from_server(fetch: Fetch) -> dict[str, str]:
+    """The texts of the files that a genuine api-server alone can vouch for, by file name."""
+    version = fetch("/version")["gitVersion"].split("+")[0]
+    origin = f"kube-apiserver {version}, {{}}; Copyright The Kubernetes Authors, Apache-2.0"
+    return {"schemas.json": written(schemas(fetch), origin.format("GET /openapi/v3/...")),
+            "columns.json": written(columns(fetch), origin.format("Tables of each resource"))}
+
+
+def fetcher(kubeconfig: str | Path) -> Fetch:
+    """fetch(path, accept) -> JSON from the server of a kubeconfig's current context."""
+    access = load(kubeconfig)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                         urllib.request.HTTPSHandler(context=access.tls()))
+
+    def fetch(path: str, accept: str = "application/json") -> Any:
+        headers = {"Accept": accept} | ({"Authorization": f"Bearer {access.token}"} if access.token else {})
+        with opener.open(urllib.request.Request(access.url + path, headers=headers), timeout=30) as answer:
+            return json.load(answer)
+    return fetch
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m genuine.schema", description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("--kubeconfig", help="of a genuine cluster; without it a control plane is started")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+    options = parser.parse_args(arguments)
+    if options.kubeconfig:
+        return refresh(options.kubeconfig, options.check)
+    from genuine import control_plane
+    with control_plane() as plane:
+        return refresh(plane.kubeconfig, options.check)
+
+
+def refresh(kubeconfig: str | Path, check: bool) -> int:
+    """Write (or with `check` compare) the data files; 0 when all is well."""
+    fetch = fetcher(kubeconfig)
+    files = from_server(fetch)
+    if not check:
+        version = "v0." + fetch("/version")["gitVersion"].split("+")[0].removeprefix("v1.")
+        origin = f"struct tags of Go modules k8s.io/api and k8s.io/apimachinery {version}"
+        files["protobuf.json"] = written(protobuf(version), f"{origin}; Copyright The Kubernetes Authors, Apache-2.0")
+    stale = [name for name, text in files.items() if not (DATA / name).exists() or (DATA / name).read_text() != text]
+    for name in stale:
+        print(f"{name}: {'differs from what the server answers' if check else 'written'}")
+        if not check:
+            (DATA / name).write_text(files[name])
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
