@@ -1,0 +1,72 @@
+"""Requests, responses and handlers: the one shape in which all seats of the cluster meet."""
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+Object = dict[str, Any]
+Body = bytes | Object | AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request as a core sees it: decoded path, query in order, lower-case header names."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def param(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter, or `default`."""
+        return next((value for key, value in self.query if key == name), default)
+
+    def params(self, name: str) -> list[str]:
+        """All values of a query parameter, in the order they were sent."""
+        return [value for key, value in self.query if key == name]
+
+    @property
+    def target(self) -> str:
+        """Path and query as they were asked for, to show in logs and traces."""
+        return self.path + ("?" + urlencode(self.query) if self.query else "")
+
+
+@dataclass
+class Response:
+    """An answer: a status and a body of bytes, of one JSON document, or a stream that ends when it is closed."""
+
+    status: int
+    body: Body = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> Any:
+        """The body as a JSON value. A stream has none: iterate over `body` instead."""
+        if isinstance(self.body, bytes):
+            return json.loads(self.body)
+        if isinstance(self.body, dict):
+            return self.body
+        raise TypeError("this response is a stream: iterate over its body, then close it")
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def request(method: str, url: str, body: bytes | Object = b"", **headers: str) -> Request:
+    """Build a request from a path with an optional `?query`; a dict becomes a JSON body."""
+    path, _, query = url.partition("?")
+    named = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+    if isinstance(body, dict):
+        named.setdefault("content-type", "application/json")
+        body = json.dumps(body).encode()
+    return Request(method, path, tuple(parse_qsl(query, keep_blank_values=True)), named, body)
+
+
+async def close(response: Response) -> None:
+    """End a streaming response, so that its server can let go of what feeds it. Safe to call on any response."""
+    end = getattr(response.body, "aclose", None)
+    if end is not None:
+        await end()
