@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import NamedTuple
 
 from tinykube.client.rest import Client
@@ -65,11 +64,11 @@ class EventRecorder:
         """Return when everything noted so far has been sent."""
         await self.waiting.join()
 
-    async def stop(self, timeout: float = 1.0) -> None:
-        """Send what is waiting, but not for longer than `timeout` seconds, then stop."""
+    async def stop(self, patience: float = 1.0) -> None:
+        """Send what is waiting, but not for longer than `patience` seconds, then stop."""
         if self.task:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.flush(), timeout)
+                await asyncio.wait_for(self.flush(), patience)
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object
-from tinykube.machinery.wire import Handler, Request, Response
+from tinykube.machinery.wire import Handler, Request, Response, close
 
 # Where each resource lives. More are learned from the server by `Client.discover`.
 PREFIXES = {
@@ -32,7 +32,7 @@ Query = Mapping[str, str | int | bool | None]
 
 
 class Client:
-    """Speaks to an api-server through `send`: a core's own `handle`, or a transport. Like client-go's dynamic client."""
+    """Speaks to an api-server through `send`: a core's own `handle`, or a transport. Like client-go's dynamic one."""
 
     def __init__(self, send: Handler, user_agent: str = "tinykube", prefixes: Mapping[str, str] | None = None) -> None:
         self.send = send
@@ -159,13 +159,12 @@ def decode(body: bytes | Object) -> Object:
     return decoded if isinstance(decoded, dict) else {"value": decoded}
 
 
-def error_from(status: int, body: bytes | Object) -> ApiError:
+def error_from(code: int, body: bytes | Object) -> ApiError:
     """The exception for an answer that is not 2xx: from its Status object, or from whatever text came."""
     try:
-        return ApiError.from_status(decode(body))
-    except (ValueError, KeyError):
-        text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
-        return ApiError(status, "", text.strip() or f"the server answered {status}")
+        return ApiError.from_status(code, decode(body))
+    except ValueError:
+        return ApiError.from_status(code, body)
 
 
 async def lines(response: Response) -> AsyncGenerator[bytes, None]:
@@ -180,6 +179,4 @@ async def lines(response: Response) -> AsyncGenerator[bytes, None]:
                 if line.strip():
                     yield line
     finally:
-        close = getattr(response.body, "aclose", None)
-        if close:
-            await close()
+        await close(response)

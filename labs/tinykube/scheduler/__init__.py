@@ -1,0 +1,1 @@
+"""Decides where pods run: filter, score, bind. Seat of kube-scheduler."""
