@@ -49,7 +49,7 @@ lint: $(VENV)/.ready-test ## ruff and mypy over package, tests and chapters
 .PHONY: test-code
 test-code: $(VENV)/.ready-test ## gates, unit, behavior, seat and fault tests
 	@$(BIN)/bookkit doctor
-	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q tests $(PYTEST_FLAGS)
+	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q -rs tests --ignore=tests/pages $(PYTEST_FLAGS)
 
 .PHONY: test-chapters
 test-chapters: $(VENV)/.ready-test ## run every chapter and compare with the stored outputs (CHAPTERS=book/05-store.ipynb for one)

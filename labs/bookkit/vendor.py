@@ -34,7 +34,9 @@ PACKAGES = (
             "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
             "widgets", ("package/dist/embed.js", "package/dist/embed.js.LICENSE.txt", "package/dist/*.woff2")),
 )
-AXE = Package("axe-core@4.14.1", "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745", "axe", ("package/axe.min.js", "package/LICENSE"))
+AXE = Package("axe-core@4.14.1",
+              "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
+              "axe", ("package/axe.min.js", "package/LICENSE"))
 
 
 class VendorError(Exception):

@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
+TEXT_FILES = {"", ".py", ".md", ".ipynb", ".yml", ".yaml", ".toml", ".txt", ".json", ".cfg", ".css", ".js"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -75,7 +76,8 @@ def test_workflows_try_the_pythons_that_the_project_promises() -> None:
 
 def test_workflows_call_targets_that_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    files = [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / ".ci/run", ROOT / "README.md", ROOT / "CONTRIBUTING.md",
+    files = [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / ".ci/run",
+             ROOT / "README.md", ROOT / "CONTRIBUTING.md",
              ROOT / ".devcontainer/devcontainer.json"]
     for file in files:
         for target in re.findall(r"(?:`|run: |postCreateCommand\": \"|^)make ([a-z][a-z-]*)", file.read_text(), re.M):
@@ -125,11 +127,12 @@ def test_every_page_of_the_table_of_contents_is_there() -> None:
 def test_the_project_speaks_of_itself_alone() -> None:
     """No path of one machine, no package registry's host, in anything that is committed."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
-    wrong = re.compile("|".join([r"/wo" r"rk/", r"/ro" r"ot/", r"pypi\.o" r"rg", r"registry\.npm" r"js", r"proxy\.go" r"lang",
+    wrong = re.compile("|".join([r"/wo" r"rk/", r"/ro" r"ot/", r"pypi\.o" r"rg", r"registry\.npm" r"js",
+                                 r"proxy\.go" r"lang",
                                  r"deb\.deb" r"ian", r"files\.python" r"hosted"]))
     found = []
     for name in filter(None, listed):
         path = ROOT / name.decode()
-        if path.is_file() and path.suffix in {"", ".py", ".md", ".ipynb", ".yml", ".yaml", ".toml", ".txt", ".json", ".cfg", ".css", ".js"}:
+        if path.is_file() and path.suffix in TEXT_FILES:
             found += [f"{name.decode()}: {m.group()}" for m in wrong.finditer(path.read_text(errors="replace"))]
     assert not found

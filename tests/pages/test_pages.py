@@ -1,0 +1,101 @@
+"""Every page of the table of contents, opened as a reader would: wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bookkit.vendor import AXE, bring
+from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+STACK = ".jupyter-widgets.widget-stack, .jupyter-widgets .widget-stack, .widget-box"
+WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
+
+
+class Opened:
+    """One page in one window, and what went wrong while it loaded."""
+
+    def __init__(self, context: BrowserContext, site: str, name: str, theme: str) -> None:
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.missing: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');")
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("request", lambda r: self.foreign.append(r.url)
+                     if not r.url.startswith((site, "data:", "blob:")) else None)
+        self.page.on("response", lambda r: self.missing.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.page.goto(f"{site}/{name}.html", wait_until="networkidle")
+
+
+@pytest.fixture(params=WIDTHS)
+def window(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def context(browser: Browser, window: str, theme: str) -> Iterator[BrowserContext]:
+    width, height = WIDTHS[window]
+    scheme: Any = theme
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    yield context
+    context.close()
+
+
+def describe(violation: dict[str, Any]) -> str:
+    """What axe found, short enough to act on."""
+    places = "; ".join(" ".join(map(str, node["target"])) for node in violation["nodes"][:3])
+    return f"{violation['impact']}: {violation['id']}, {violation['help']} ({len(violation['nodes'])} places: {places})"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page(name: str, site: str, context: BrowserContext, window: str, theme: str,
+              request: pytest.FixtureRequest) -> None:
+    opened = Opened(context, site, name, theme)
+    page = opened.page
+    assert page.locator("h1").count() == 1, "a page has one title"
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    folder = request.config.getoption("--pages-screenshots")
+    if folder:
+        target = ROOT / folder / f"{Path(name).name}-{window}-{theme}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=target, full_page=True)
+    assert not opened.errors, "the console has errors"
+    assert not opened.foreign, "the page asks somebody else for something"
+    assert not opened.missing, "something that the page asks for is not there"
+    assert overflow <= 0, f"the page is {overflow}px wider than its window"
+    page.add_script_tag(path=bring(AXE, ROOT / "_build" / "vendor") / "axe.min.js")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [describe(v) for v in found["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious, "\n".join(serious)
+
+
+def test_widgets_work_without_a_kernel(site: str, browser: Browser) -> None:
+    """A slider in a saved page turns its frames."""
+    names = [n for n in PAGES if "widget-view" in (ROOT / f"{n}.ipynb").read_text()] if PAGES else []
+    assert names, "no chapter has a widget"
+    page = browser.new_page()
+    page.goto(f"{site}/{names[0]}.html", wait_until="networkidle")
+    handle = page.locator(".noUi-handle, input[type=range]").first
+    handle.wait_for(timeout=10_000)
+    before = page.locator(STACK).first.inner_html()
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    after = page.locator(STACK).first.inner_html()
+    page.close()
+    assert before != after, "the slider moved, and nothing changed"
