@@ -147,7 +147,9 @@ def fields_of(body: str, short: str, named: dict[str, str]) -> Iterator[tuple[st
 
 def qualify(go_type: str, short: str) -> str:
     """`go_type` with its package: a plain name belongs to `short`, metav1 is meta."""
-    head, element = re.fullmatch(r"((?:map\[[\w.]+\]|\[\])*)([\w.]+)", go_type.replace("metav1.", "meta.")).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"((?:map\[[\w.]+\]|\[\])*)([\w.]+)", go_type.replace("metav1.", "meta."))
+    assert parts, f"a Go type that this script can't read: {go_type}"
+    head, element = parts.groups()
     if element == "byte":
         return go_type
     known = "." in element or element in NUMBERS
@@ -183,7 +185,7 @@ def fetcher(kubeconfig: str | Path) -> Fetch:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m genuine.schema", description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m genuine.schema", description=str(__doc__).split("\n")[0])
     parser.add_argument("--kubeconfig", help="of a genuine cluster; without it a control plane is started")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     options = parser.parse_args(arguments)
