@@ -1,0 +1,177 @@
+"""`tinykube up`, `tinykube down`, `tinykube status`: a cluster of processes, its state in one directory.
+
+Genuine counterpart: `kind create cluster`, `kind delete cluster`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from tinykube.client.http import HttpTransport
+from tinykube.client.kubeconfig import load, write
+from tinykube.client.rest import Client
+from tinykube.cluster.cluster import node_capacities
+from tinykube.cluster.process import Seat
+from tinykube.cluster.waiting import wait_for
+from tinykube.machinery.clock import SystemClock
+from tinykube.machinery.errors import ApiError
+
+HOME = Path.home() / ".tinykube"
+
+
+class Trouble(Exception):
+    """Something that the person at the keyboard should read, as a sentence and without a traceback."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except Trouble as trouble:
+        print(f"tinykube: {trouble}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="tinykube", description="A tiny Kubernetes, one process a seat.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, about in (("up", up, "start a cluster and wait until it is ready"),
+                             ("down", down, "stop it and all its pods"), ("status", status, "say what runs")):
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("--directory", "-d", type=Path, default=HOME, help="where its state is (%(default)s)")
+        command.set_defaults(run=run)
+        if name == "up":
+            command.add_argument("--nodes", "-n", type=int, default=1, help="how many nodes (%(default)s)")
+            command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
+            command.add_argument("--runtime", choices=("process", "docker"), default="process")
+    return top
+
+
+def seats_of(directory: Path) -> list[Seat]:
+    """The seats of the cluster in a directory, in the order in which they are started."""
+    settings = directory / "cluster.json"
+    if not settings.exists():
+        return []
+    nodes = json.loads(settings.read_text())["nodes"]
+    return [Seat(directory, name) for name in ("api", "scheduler", *(f"kubelet/{node}" for node in nodes))]
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Start every seat; leave nothing behind when one fails."""
+    directory: Path = arguments.directory.expanduser().resolve()
+    if arguments.nodes < 0:
+        raise Trouble(f"--nodes {arguments.nodes}: a cluster has 0 nodes or more")
+    running = [seat.name for seat in seats_of(directory) if seat.pid()]
+    if running:
+        raise Trouble(f"a cluster is up already in {directory} ({', '.join(running)}); `tinykube down` stops it")
+    clean(directory)
+    prepare(directory, arguments)
+    try:
+        for seat in seats_of(directory):
+            seat.start()
+        asyncio.run(ready(directory))
+    except BaseException as error:
+        words = "".join(f"\n{seat.name}: {seat.last_words()}" for seat in seats_of(directory) if not seat.pid())
+        take_down(directory)
+        if isinstance(error, (TimeoutError, OSError, RuntimeError)):
+            raise Trouble(f"the cluster did not start: {error}{words}") from None
+        raise
+    print(f"{arguments.nodes} node{'s' * (arguments.nodes != 1)} ready.  export KUBECONFIG={directory}/kubeconfig")
+
+
+def prepare(directory: Path, arguments: argparse.Namespace) -> None:
+    """Write what the seats read: the settings, and the kubeconfig by which they find the server."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", arguments.port))
+        except OSError as error:
+            raise Trouble(f"port {arguments.port} on 127.0.0.1 cannot be had ({error.strerror}): "
+                          "choose another with --port, or leave it out for a free one") from None
+        port = probe.getsockname()[1]
+    settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime}
+    (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
+    write(directory / "kubeconfig", f"http://127.0.0.1:{port}")
+
+
+async def ready(directory: Path, seconds: float = 30) -> None:
+    """Return when the api-server answers and every node is Ready."""
+    clock = SystemClock()
+    transport = HttpTransport.from_access(load(directory / "kubeconfig"))
+    client = Client(transport, "tinykube-up")
+    try:
+        async with asyncio.timeout(seconds):
+            while not await answers(client):
+                dead = [seat.name for seat in seats_of(directory) if not seat.pid()]
+                if dead:
+                    raise RuntimeError(f"{', '.join(dead)} ended at once")
+                await clock.sleep(0.03)
+        for node in json.loads((directory / "cluster.json").read_text())["nodes"]:
+            await wait_for(client, clock, f"node/{node} Ready", None, "default", seconds)
+    finally:
+        await transport.close()
+
+
+async def answers(client: Client) -> bool:
+    """Whether the api-server is ready."""
+    try:
+        await client.request("GET", "/readyz")
+    except (OSError, ApiError):
+        return False
+    return True
+
+
+def down(arguments: argparse.Namespace) -> None:
+    """Stop every seat that `up` started, and every pod."""
+    directory: Path = arguments.directory.expanduser().resolve()
+    if not seats_of(directory):
+        print(f"No cluster in {directory}.")
+        return
+    for name, outcome in take_down(directory).items():
+        print(f"{name}: {outcome}")
+
+
+def take_down(directory: Path) -> dict[str, str]:
+    """Stop the seats, last started first, then what their pods left, then remove what `up` wrote."""
+    from tinykube.cluster.parts import remove_pods
+    outcomes = {seat.name: seat.stop() for seat in reversed(seats_of(directory))}
+    settings = json.loads((directory / "cluster.json").read_text())
+    for node in settings["nodes"]:
+        asyncio.run(remove_pods(node, settings["runtime"], directory))
+    clean(directory)
+    return outcomes
+
+
+def clean(directory: Path) -> None:
+    """Remove what `up` and the seats wrote, and nothing else; the logs stay until the next `up`."""
+    (directory / "cluster.json").unlink(missing_ok=True)
+    (directory / "kubeconfig").unlink(missing_ok=True)
+    for name in ("run", "nodes"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Say which seats run; exit code 1 when not all do."""
+    directory: Path = arguments.directory.expanduser().resolve()
+    seats = seats_of(directory)
+    if not seats:
+        print(f"No cluster in {directory}.")
+        return 1
+    pids = {seat.name: seat.pid() for seat in seats}
+    for name, pid in pids.items():
+        print(f"{name:20} {'running, pid ' + str(pid) if pid else 'not running'}")
+    print(f"kubeconfig           {directory}/kubeconfig\nlogs                 {directory}/logs")
+    return 0 if all(pids.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

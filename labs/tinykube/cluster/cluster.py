@@ -1,0 +1,217 @@
+"""A whole cluster in one event loop: store, api-server, scheduler, and a kubelet for each node.
+
+Genuine counterpart: `kind create cluster`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tinykube.client.kubeconfig import write as write_kubeconfig
+from tinykube.client.rest import Client
+from tinykube.cluster.manifests import Manifest, documents
+from tinykube.cluster.parts import ApiPart, RuntimeFactory, kubelet_part, remove_pods
+from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
+from tinykube.kubelet.kubelet import Kubelet
+from tinykube.machinery.clock import Clock, SystemClock
+from tinykube.machinery.errors import ApiError
+from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import Object
+from tinykube.machinery.wire import Request, Response
+from tinykube.scheduler.scheduler import Scheduler
+
+Capacity = str | Mapping[str, str]
+DEFAULT_CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "20Gi"}
+PARTS = ("api", "scheduler", "kubelet")
+
+
+def node_capacities(nodes: int | Iterable[str] | Mapping[str, Capacity]) -> dict[str, dict[str, str]]:
+    """What each node offers: from a number of nodes, their names, or names with memory (a str) or all amounts."""
+    if isinstance(nodes, int):
+        nodes = {f"node-{number}": {} for number in range(1, nodes + 1)}
+    if not isinstance(nodes, Mapping):
+        nodes = {name: {} for name in nodes}
+    return {name: DEFAULT_CAPACITY | ({"memory": given} if isinstance(given, str) else dict(given))
+            for name, given in nodes.items()}
+
+
+class Cluster:
+    """A tiny cluster that lives in this event loop, with a real server, so that kubectl can speak to it too."""
+
+    def __init__(self, nodes: int | Iterable[str] | Mapping[str, Capacity] = 1, *,
+                 without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
+                 clock: Clock | None = None, port: int = 0, directory: str | Path | None = None) -> None:
+        self.capacities = node_capacities(nodes)
+        self.without = set(without)
+        unknown = self.without - set(PARTS)
+        if unknown:
+            raise ValueError(f"without: unknown part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        self.runtime, self.seed, self.port = runtime, seed, port
+        self.clock: Clock = clock or SystemClock()
+        self.own_directory = directory is None
+        self.directory = Path(directory or tempfile.mkdtemp(prefix="tinykube-"))
+        self.log = EventLog(self.clock)
+        self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
+        self.kubelets: dict[str, Kubelet] = {}
+        self.scheduler: Scheduler | None = None
+        self.api: ApiPart | None = None
+        self.url = ""
+        self.kubeconfig = self.directory / "kubeconfig"
+        self.client = self.client_of("tinykube-cluster")
+
+    async def start(self) -> Cluster:
+        """Start everything that `without` does not name; returns when the api-server answers and the nodes are Ready."""
+        try:
+            await self.start_component("api")
+            names = ["scheduler"] if "scheduler" not in self.without else []
+            names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]
+            await asyncio.gather(*(self.start_component(name) for name in names))
+            await asyncio.gather(*(self.wait(f"node/{node} Ready") for node in self.kubelets))
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """Stop everything, last started first, and remove what was written; safe to call twice."""
+        for name in reversed(list(self.running)):
+            await self.stop_component(name)
+        for node in self.kubelets:
+            await remove_pods(node, self.runtime, self.directory)
+        self.log.close()
+        if self.own_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def __aenter__(self) -> Cluster:
+        return await self.start()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.stop()
+
+    async def start_component(self, name: str) -> None:
+        """Start one part: api, scheduler, or kubelet/NODE."""
+        if name in self.running:
+            raise ValueError(f"{name} runs already")
+        part, _, node = name.partition("/")
+        if part == "api":
+            self.running[name] = await self.start_api()
+        elif part == "scheduler":
+            self.running[name] = await self.start_scheduler()
+        elif part == "kubelet" and node in self.capacities:
+            self.running[name] = await self.start_kubelet(node)
+        else:
+            nodes = ", ".join(f"kubelet/{each}" for each in self.capacities)
+            raise ValueError(f"there is no component {name!r}; there are api, scheduler, {nodes}")
+
+    async def stop_component(self, name: str) -> None:
+        """Stop one part; the others go on, and meet it again when it is started again. Pods outlive their kubelet."""
+        if name not in self.running:
+            raise ValueError(f"{name} does not run; running are {', '.join(self.running) or 'none'}")
+        await self.running.pop(name)()
+
+    def random(self, who: str) -> Random:
+        """A source of randomness of one's own, so that the order in which parts ask does not matter."""
+        return Random(f"{self.seed}/{who}")
+
+    def client_of(self, user_agent: str) -> Client:
+        """A client that speaks to the api-server without a network between."""
+        return Client(self.send, user_agent)
+
+    async def send(self, request: Request) -> Response:
+        """One request to the api-server as it is now: it may have been stopped, or started anew."""
+        if self.api is None:
+            raise ConnectionRefusedError("the api-server is not running")
+        return await self.api.server.handle(request)
+
+    async def start_api(self) -> Callable[[], Awaitable[None]]:
+        """The api-server, on the same store and port as before if it was here before."""
+        self.api = await ApiPart.start(self.clock, self.random("api"), self.log, self.port, self.store)
+        self.port, self.url = self.api.port, self.api.url
+        write_kubeconfig(self.kubeconfig, self.url)
+        return self.stop_api
+
+    async def stop_api(self) -> None:
+        """Stop the api-server; its store stays, as etcd would."""
+        assert self.api
+        api, self.api = self.api, None
+        await api.stop()
+
+    async def start_scheduler(self) -> Callable[[], Awaitable[None]]:
+        """A scheduler, with a client of its own."""
+        self.scheduler = Scheduler(self.client_of("tinykube-scheduler"), clock=self.clock,
+                                   random=self.random("scheduler"), log=self.log)
+        await self.scheduler.start()
+        return self.scheduler.stop
+
+    async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
+        """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""
+        kubelet = kubelet_part(self.client_of(f"tinykube-kubelet/{node}"), node, self.capacities[node], self.runtime,
+                               self.directory, clock=self.clock, random=self.random(f"kubelet/{node}"), log=self.log)
+        self.kubelets[node] = kubelet
+        await kubelet.start()
+        return kubelet.stop
+
+    async def wait(self, what: str, predicate: Predicate | None = None, *, namespace: str = "default",
+                   timeout: float = 30.0) -> Any:  # noqa: ASYNC109
+        """Wait, without polling, for "pod/web Running", or for a predicate on "pod/web" or on all "pods"."""
+        return await wait_for(self.client, self.clock, what, predicate, namespace, timeout)
+
+    async def apply(self, *manifests: Manifest, namespace: str = "default") -> builtins.list[Object]:
+        """Make the objects in YAML text, a file, dicts or lists of these exist as they say, like `kubectl apply`."""
+        return [await self.apply_one(obj, namespace) for obj in documents(list(manifests))]
+
+    async def apply_one(self, obj: Object, namespace: str) -> Object:
+        """Create an object, or merge it into the one that has its name."""
+        resource, where = await self.place_of(obj, namespace)
+        try:
+            return await self.client.create(resource, obj, where)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        return await self.client.patch(resource, obj["metadata"]["name"], obj, where, type="merge")
+
+    async def place_of(self, obj: Object, namespace: str) -> tuple[str, str | None]:
+        """The resource that serves this object, and the namespace that it goes to, if its kind has namespaces."""
+        resource, namespaced = await self.client.resource_of(obj)
+        return resource, obj.get("metadata", {}).get("namespace") or namespace if namespaced else None
+
+    async def delete(self, *what: Manifest, namespace: str = "default", grace_seconds: int | None = None) -> None:
+        """Delete objects, named as "pod/web" or given as manifests; what is not there is deleted already."""
+        for each in what:
+            if isinstance(each, str) and "\n" not in each and not each.endswith((".yaml", ".yml", ".json")):
+                places = [self.reference(each, namespace)]
+            else:
+                places = [(*await self.place_of(obj, namespace), obj["metadata"]["name"]) for obj in documents(each)]
+            for resource, where, name in places:
+                await self.delete_one(resource, where, name, grace_seconds)
+
+    async def delete_one(self, resource: str, where: str | None, name: str, grace_seconds: int | None) -> None:
+        """Delete an object if it is there."""
+        try:
+            await self.client.delete(resource, name, where, grace_seconds=grace_seconds)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    def reference(self, text: str, namespace: str) -> tuple[str, str | None, str]:
+        """`pod/web` as resource, namespace and name."""
+        resource, name = parse_reference(text)
+        if not name:
+            raise ValueError(f"{text!r} names a kind and no object: write {text}/NAME")
+        return resource, None if resource in CLUSTER_WIDE else namespace, name
+
+    async def get(self, what: str, *, namespace: str = "default") -> Object:
+        """One object, named as "pod/web"."""
+        resource, where, name = self.reference(what, namespace)
+        return await self.client.get(resource, name, where)
+
+    async def list(self, resource: str, *, namespace: str | None = None, **query: str | int | bool | None) -> Any:
+        """The objects of a kind, everywhere or in one namespace."""
+        return (await self.client.list(parse_reference(resource)[0], namespace, **query))["items"]
