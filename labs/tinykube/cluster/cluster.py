@@ -67,7 +67,7 @@ class Cluster:
         self.client = self.client_of("tinykube-cluster")
 
     async def start(self) -> Cluster:
-        """Start everything that `without` does not name; returns when the api-server answers and the nodes are Ready."""
+        """Start everything that `without` does not name; returns when the nodes are Ready."""
         try:
             await self.start_component("api")
             names = ["scheduler"] if "scheduler" not in self.without else []

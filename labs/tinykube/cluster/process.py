@@ -79,7 +79,7 @@ class Seat:
             os.kill(number, signal_number)
 
     def gone_within(self, seconds: float) -> bool:
-        """Whether the lock becomes free within so many seconds, which it does when the process ends, however it ends."""
+        """Whether the lock becomes free within so many seconds: it does when the process ends, however it ends."""
         until = time.monotonic() + seconds
         while self.pid() is not None:
             if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""The main program of each seat when it is a process of its own: `python -m tinykube.cluster.seats NAME DIRECTORY LOCK`.
+"""The main program of each seat when it is a process: `python -m tinykube.cluster.seats NAME DIRECTORY LOCK`.
 
 Seats find the server by the kubeconfig in the cluster's directory, and by nothing else.
 """

@@ -23,7 +23,7 @@ SHORT = {"po": "pods", "no": "nodes", "ns": "namespaces", "cm": "configmaps", "e
 def parse_reference(text: str) -> tuple[str, str | None]:
     """`pod/web` as plural and name; `pods` as plural alone."""
     resource, slash, name = text.partition("/")
-    if not resource or slash and not name:
+    if not resource or (slash and not name):
         raise ValueError(f"{text!r} names nothing: write pod/web for one object, pods for all of a kind")
     resource = SHORT.get(resource, resource)
     return resource if resource.endswith("s") else f"{resource}s", name or None
