@@ -1,0 +1,57 @@
+"""The book's own machinery: build cells, tiers, the shell beside the cells, panes, traces, exercise checks.
+
+`%load_ext bookkit` in the first cell of a chapter; then `from bookkit import kubectl, run, use, ...`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cells import restore
+    from .doctor import doctor
+    from .shell import Result, kubectl, run, use
+    from .tiers import available, has
+
+_HOMES = {
+    "available": "tiers",
+    "doctor": "doctor",
+    "has": "tiers",
+    "kubectl": "shell",
+    "restore": "cells",
+    "Result": "shell",
+    "run": "shell",
+    "use": "shell",
+}
+_SHOW = ("cockpit", "trace", "exercises", "figures")  # these export what their __all__ names
+
+__all__ = ["Result", "available", "doctor", "has", "kubectl", "restore", "run", "use"]
+
+
+def __getattr__(name: str) -> Any:
+    """Names are looked up when they are first asked for, so that importing bookkit costs nothing."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"bookkit.{_HOMES[name]}"), name)
+    if not name.startswith("_"):
+        for home in _SHOW:
+            if importlib.util.find_spec(f"bookkit.{home}"):
+                module = importlib.import_module(f"bookkit.{home}")
+                if name in getattr(module, "__all__", ()):
+                    return getattr(module, name)
+    raise AttributeError(f"module 'bookkit' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext bookkit`."""
+    from .cells import load_ipython_extension as load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext bookkit`."""
+    from .cells import unload_ipython_extension as unload
+
+    unload(shell)

@@ -1,0 +1,7 @@
+"""`python -m bookkit`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,66 @@
+"""What the HTML pages make of option lines: the file name as a caption above the cell, tiers as badges.
+
+The option lines do not show in the code. The copy button still gives the cell as it runs: the lines are there,
+hidden from the eye alone.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from docutils import nodes
+
+from .book import options, without_options
+from .tiers import TIERS
+
+STYLE = """
+.bookkit-caption{display:flex;gap:.5rem;align-items:baseline;flex-wrap:wrap;font-size:.8rem;margin:.2rem 0 .1rem}
+.bookkit-file{font-family:var(--pst-font-family-monospace,monospace);font-weight:600;color:var(--pst-color-text-base)}
+.bookkit-of,.bookkit-experiment{color:var(--pst-color-text-muted)}
+.bookkit-tier{border:1px solid currentColor;border-radius:.6rem;padding:0 .5rem;color:var(--pst-color-text-muted)}
+.bookkit-options{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre;user-select:all}
+"""
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("doctree-resolved", _captions)
+    app.connect("html-page-context", _style)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _style(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    if doctree is not None:
+        app.add_css_file(None, body=STYLE, priority=900)
+
+
+def _captions(app: Any, doctree: nodes.document, docname: str) -> None:
+    """Put a caption above every code cell that has option lines, and take the lines out of sight."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        found = options(block.rawsource or block.astext())
+        if not found:
+            continue
+        body = without_options(block.astext())
+        text = block.astext()
+        head = text[: len(text) - len(body)]
+        block.children = [nodes.Text(body)]
+        block.rawsource = body
+        caption = caption_of(found)
+        if caption:
+            block.parent.insert(block.parent.index(block), nodes.raw("", caption, format="html"))
+        block["bookkit_options"] = head
+
+
+def caption_of(found: dict[str, str]) -> str:
+    """The line above a cell: file and class, experiment, tier. "" when there is nothing to say."""
+    parts = []
+    if "filename" in found:
+        parts.append(f'<span class="bookkit-file">{html.escape(found["filename"])}</span>')
+    if "class" in found:
+        parts.append(f'<span class="bookkit-of">more of class {html.escape(found["class"])}</span>')
+    if "experiment" in found:
+        parts.append(f'<span class="bookkit-experiment">an experiment: {html.escape(found["experiment"])}</span>')
+    if (tier := found.get("tier", "anywhere")) != "anywhere":
+        parts.append(f'<span class="bookkit-tier" title="needs {html.escape(TIERS.get(tier, ""))}">tier {html.escape(tier)}</span>')
+    return f'<div class="bookkit-caption">{" ".join(parts)}</div>' if parts else ""
