@@ -8,11 +8,12 @@ survive the end of their terminal (daemons, `nohup`) are found by it.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 NAME = "BOOKKIT_COCKPIT"
 
@@ -47,7 +48,7 @@ def bring_down(socket_path: str, mark: str) -> None:
 
 def main(socket_path: str, mark: str) -> None:
     """Wait for the end of the pipe, then clean up."""
-    while sys.stdin.buffer.read1(1024):
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     bring_down(socket_path, mark)
 
