@@ -1,0 +1,1 @@
+"""Container runtimes behind one interface. Genuine counterparts: containerd and runc, Docker."""
