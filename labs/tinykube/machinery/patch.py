@@ -81,6 +81,7 @@ def merge_objects(original: Object, patch: Object, typed: Typed) -> Object:
     if RETAIN in patch:
         retain_keys(original, patch)
     orders = {key.removeprefix(ORDER): patch.pop(key) for key in list(patch) if key.startswith(ORDER)}
+    before = {key: copy.copy(original.get(key)) for key in orders}
     for key, value in patch.items():
         if key.startswith(DELETE_FROM.rstrip("/")):
             delete_from_list(original, key, value)
@@ -89,7 +90,7 @@ def merge_objects(original: Object, patch: Object, typed: Typed) -> Object:
         else:
             merge_field(original, key, value, typed.field(key), orders.get(key))
     for key, order in orders.items():
-        place_in_order(original, key, patch.get(key), order, typed.field(key))
+        place_in_order(original, key, before[key], patch.get(key), order, typed.field(key).merge_key)
     return original
 
 
@@ -189,9 +190,8 @@ def apply_item_directives(original: list[Object], patch: list[Object], key: str)
     return original, plain
 
 
-def place_in_order(original: Object, field: str, patch: Any, order: Any, typed: Typed) -> None:
+def place_in_order(original: Object, field: str, before: Any, patch: Any, order: Any, key: str) -> None:
     """`$setElementOrder/<field>`: what it lists comes in that order; the server's own items keep their place."""
-    key = typed.merge_key
     for value in (order, *([patch] if patch is not None else [])):
         if not isinstance(value, list):
             raise fault(f"expected a []interface {{}}, but received a {go_type(value)}")
@@ -201,7 +201,7 @@ def place_in_order(original: Object, field: str, patch: Any, order: Any, typed: 
         raise fault(f"The order in patch list:\n{go_text(patch)}\n doesn't match $setElementOrder list:\n"
                     f"{go_text(order)}\n")
     if isinstance(original.get(field), list):
-        original[field] = in_order(original[field], order, original[field], key)
+        original[field] = in_order(original[field], order, before or [], key)
 
 
 def in_order(merged: list[Any], listed: list[Any], server: list[Any], key: str) -> list[Any]:
