@@ -93,7 +93,7 @@ class Chapter:
         """The notebook as nbformat reads it."""
         import nbformat
 
-        return nbformat.read(self.path, as_version=4)
+        return nbformat.read(self.path, as_version=4)  # type: ignore[no-untyped-call]
 
     @property
     def cells(self) -> list[Cell]:
@@ -115,7 +115,8 @@ class Chapter:
         """Store the notebook; False when the file already says the same."""
         import nbformat
 
-        text = nbformat.writes(self.notebook).rstrip("\n") + "\n"
+        text = nbformat.writes(self.notebook)  # type: ignore[no-untyped-call]
+        text = text.rstrip("\n") + "\n"
         if self.path.exists() and self.path.read_text("utf-8") == text:
             return False
         fresh = self.path.with_suffix(".ipynb.new")

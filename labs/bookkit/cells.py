@@ -10,11 +10,9 @@ cluster (`live`). The public names of the cell can also be used in the cells tha
 
 from __future__ import annotations
 
-import __future__ as future
 import ast
 import importlib
 import importlib.util
-import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +21,12 @@ from typing import Any
 from . import live, source
 from .book import options, without_options
 
-GUARD = "_bookkit_guard"
 HIDDEN = "__bookkit_body__"
+ROUTINE = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__",
+           "__static_attributes__"}
+loaded = False  # the guard asks
+_shell: Any = None
+FUTURE = importlib.import_module("__future__").annotations
 
 
 class BuildError(Exception):
@@ -36,6 +38,8 @@ class BuildError(Exception):
 
 def load_ipython_extension(shell: Any) -> None:
     """Called by `%load_ext bookkit`."""
+    global loaded, _shell
+    loaded, _shell = True, shell
     transforms = shell.input_transformers_cleanup
     if redirect not in transforms:
         transforms.insert(0, redirect)
@@ -44,6 +48,8 @@ def load_ipython_extension(shell: Any) -> None:
 
 def unload_ipython_extension(shell: Any) -> None:
     """Called by `%unload_ext bookkit`: build cells are refused from now on."""
+    global loaded
+    loaded = False
     if redirect in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(redirect)
 
@@ -103,7 +109,7 @@ def _runs_in_ipython(text: str) -> bool:
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
-        code = TransformerManager().transform_cell(text)
+        code = TransformerManager().transform_cell(text)  # type: ignore[no-untyped-call]
         compile(code, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError:
         return False
@@ -157,21 +163,19 @@ def module_of(path: str) -> types.ModuleType:
 
 def _remember(text: str) -> str:
     """The file name under which tracebacks and inspect find the cell's own lines."""
-    try:
-        shell = get_ipython()  # type: ignore[name-defined]
-    except NameError:
+    if _shell is None:
         import linecache
 
         name = f"<build cell {len(linecache.cache)}>"
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         return name
-    return str(shell.compile.cache(text, shell.execution_count, raw_code=text))
+    return str(_shell.compile.cache(text, _shell.execution_count, raw_code=text))
 
 
 def _flags(module: types.ModuleType) -> int:
     """The module's own `from __future__` line holds for what is added to it."""
-    has = getattr(module, "annotations", None) is future.annotations
-    return future.annotations.compiler_flag if has else 0
+    has = getattr(module, "annotations", None) is FUTURE
+    return int(FUTURE.compiler_flag) if has else 0
 
 
 def _build_module(module: types.ModuleType, text: str, filename: str, plumbing: bool = True) -> list[str]:
@@ -292,10 +296,12 @@ def _build_members(module: types.ModuleType, class_name: str, text: str, filenam
                                  if isinstance(value, type) and value.__module__ == module.__name__)) or "none"
         raise BuildError(f"{path} has no class {class_name!r} to add to; its classes: {there}")
 
+    body = _Body(owner)
+
     class Members(type):
         @classmethod
         def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwds: Any) -> _Body:
-            return _Body(owner)
+            return body
 
     vars(module)[HIDDEN] = Members
     tree = _as_class(text, class_name, filename)
@@ -305,8 +311,7 @@ def _build_members(module: types.ModuleType, class_name: str, text: str, filenam
         members = vars(module)[class_name]
     finally:
         vars(module)[class_name] = before
-    own = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__"}
-    names = [name for name in vars(members) if name not in own]
+    names = [name for name in vars(members) if name not in ROUTINE]
     live.adopt(owner, members, names)
     _added.setdefault((module.__name__, class_name), set()).update(names)
 
@@ -328,10 +333,9 @@ def _as_class(text: str, class_name: str, filename: str) -> ast.Module:
 
 def _show_names(module: types.ModuleType, names: list[str], only_known: bool = False) -> None:
     """What the cell defined can be used in the next cell."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if shell is None:
+    if _shell is None:
         return
     for name in names:
-        if not name.startswith("__") and (not only_known or name in shell.user_ns):
-            shell.user_ns[name] = vars(module)[name]
+        if not name.startswith("__") and (not only_known or name in _shell.user_ns):
+            _shell.user_ns[name] = vars(module)[name]
 

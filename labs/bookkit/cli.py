@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .book import Book
 
+Command = Callable[[argparse.Namespace], int]
 ELSEWHERE = {  # commands that live in a module of their own, with `main(arguments) -> int`
     "lint": "ruff and mypy over package, tests and chapters",
     "pages": "check the built HTML pages",
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
                                      epilog="also: " + "; ".join(f"{k}: {v}" for k, v in ELSEWHERE.items()))
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, chapters: bool = False) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, text: str, chapters: bool = False) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
         one.set_defaults(command=command)
         if chapters:
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     ipynb = add("ipynb", _ipynb, "make a chapter from MyST text, keeping outputs of unchanged cells")
     ipynb.add_argument("text", type=Path)
     ipynb.add_argument("-o", "--output", type=Path, help="where (default: book/NAME.ipynb)")
+    add("guard", _guard, "let every kernel of this environment refuse build cells until bookkit is loaded")
     add("glossary", _glossary, "write the glossary from the chapters' Words")
     return parser
 
@@ -89,16 +91,17 @@ def _gate(chosen: argparse.Namespace) -> int:
     book = Book.here()
     report = gate(book)
     chapters = book.chapters(chosen.chapters)
-    names = {chapter.name for chapter in chapters}
+    wanted = {chapter.name for chapter in chapters}
     for chapter in chapters:
         report.problems += hygiene.problems(chapter, book) + prose.problems(chapter, book)
     if chosen.chapters:
-        report.problems = [p for p in report.problems if any(name in p for name in names)]
-        report.warnings = [w for w in report.warnings if any(name in w for name in names)]
+        report.problems = [p for p in report.problems if any(name in p for name in wanted)]
+        report.warnings = [w for w in report.warnings if any(name in w for name in wanted)]
     for path, missing in report.missing.items():
         if path.startswith(chosen.module):
             lines = sum(one.lines for one in missing)
-            print(f"{path}: {len(missing)} definitions ({lines} lines) in no build cell: {', '.join(d.name for d in missing)}")
+            names = ", ".join(one.name for one in missing)
+            print(f"{path}: {len(missing)} definitions ({lines} lines) in no build cell: {names}")
     for line in report.warnings:
         print(f"long: {line}")
     for line in report.problems:
@@ -159,4 +162,11 @@ def _glossary(chosen: argparse.Namespace) -> int:
 
     book = Book.here()
     print(f"{write(book)} words in book/glossary.md")
+    return 0
+
+
+def _guard(chosen: argparse.Namespace) -> int:
+    from .guard import install
+
+    print(install())
     return 0

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import nbformat
 
+from .book import Chapter
+
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def to_text(notebook: Path, target: Path | None = None) -> Path:
     """Write the chapter as MyST text (beside the notebook unless told otherwise) and return where."""
-    import jupytext
+    import jupytext  # type: ignore[import-untyped]
 
     target = target or notebook.with_suffix(".md")
-    book = nbformat.read(notebook, as_version=4)
+    book = Chapter(notebook).notebook
     target.write_text(jupytext.writes(book, fmt="md:myst"), "utf-8")
     return target
 
@@ -28,13 +30,15 @@ def to_notebook(text: Path, target: Path) -> Path:
 
     fresh = jupytext.reads(text.read_text("utf-8"), fmt="md:myst")
     if target.exists():
-        _keep(nbformat.read(target, as_version=4), fresh)
+        _keep(Chapter(target).notebook, fresh)
     fresh.metadata["kernelspec"] = KERNEL
     fresh.metadata["language_info"] = {"name": "python"}
     fresh.metadata.pop("jupytext", None)
     fresh.nbformat, fresh.nbformat_minor = 4, 5
     nbformat.validate(fresh)
-    target.write_text(nbformat.writes(fresh).rstrip("\n") + "\n", "utf-8")
+    made = Chapter(target)
+    vars(made)["notebook"] = fresh
+    made.write()
     return target
 
 

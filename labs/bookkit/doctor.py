@@ -58,8 +58,9 @@ class Checkup:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         head = "<tr><th>tier</th><th>runs here</th><th>found</th><th>to do</th></tr>"
         body = "".join(
-            f"<tr><td>{escape(r.tier)}</td><td>{'yes' if r.runs else 'no'}</td><td>{escape(', '.join(r.found) or '-')}</td>"
-            f"<td style='text-align:left'>{escape('; '.join(r.missing) or '-')}</td></tr>" for r in self.rows)
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(text)}</td>" for text in (
+                r.tier, "yes" if r.runs else "no", ", ".join(r.found) or "-", "; ".join(r.missing) or "-")) + "</tr>"
+            for r in self.rows)
         told = "<br>".join(f"{escape(name)}: {escape(value)}" for name, value in self.machine.items())
         return {"text/plain": str(self), "text/html": f"<p>{told}</p><table>{head}{body}</table>"}
 
@@ -108,7 +109,7 @@ def machine() -> dict[str, str]:
 def memory() -> tuple[int, int]:
     """Free and total memory in bytes."""
     try:
-        import psutil
+        import psutil  # type: ignore[import-untyped]
     except ImportError:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return pages, pages

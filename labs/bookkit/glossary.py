@@ -40,7 +40,7 @@ def words(chapter: Chapter) -> list[Word]:
             raise ValueError(f"{chapter.name}: the table of words wants the columns {' | '.join(HEADER)}; this row has "
                              f"{len(columns)}: {row.strip()}")
         if tuple(columns) != HEADER and not set("".join(columns)) <= set("-: "):
-            found.append(Word(columns[0].strip("*"), *columns[1:], chapter.path.stem))
+            found.append(Word(columns[0].strip("*"), columns[1], columns[2], columns[3], chapter.path.stem))
     return found
 
 
@@ -92,7 +92,7 @@ def problems(book: Book) -> list[str]:
     for word in sorted(every, key=lambda w: w.chapter):
         first = seen.setdefault(word.word.lower(), word)
         if first is not word:
-            found.append(f"“{word.word}” is defined in {first.chapter} and again in {word.chapter}; the first one keeps it")
+            found.append(f"“{word.word}” is defined in {first.chapter} and in {word.chapter}; the first one keeps it")
     page = book.folder / "glossary.md"
     if not page.exists() or page.read_text("utf-8") != text(book):
         found.append("book/glossary.md is not what the chapters' words say; run `bookkit glossary`")

@@ -28,7 +28,8 @@ def _counts(chapter: Chapter) -> list[str]:
     found = []
     for number, cell in enumerate(chapter.code_cells, 1):
         if cell.node.execution_count != number:
-            found.append(f"{cell.where}: execution count {cell.node.execution_count}, not {number}; run `bookkit refresh`")
+            count = cell.node.execution_count
+            found.append(f"{cell.where}: execution count {count}, not {number}; run `bookkit refresh`")
         for output in cell.node.outputs:
             if output.output_type == "error" and "raises-exception" not in cell.tags:
                 found.append(f"{cell.where}: stored with an error ({output.ename}), but not tagged raises-exception")

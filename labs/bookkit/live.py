@@ -13,7 +13,7 @@ import contextlib
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 Namespace = dict[str, Any]
@@ -23,7 +23,7 @@ _WRAPPERS = ("__func__", "fget", "fset", "fdel", "func", "__wrapped__")
 
 
 def replace(module: types.ModuleType, name: str, old: Any, new: Any, *, made_by_def: bool) -> Any:
-    """Give `name` of `module` its new meaning; what the name stands for afterwards (the old object, if it could change)."""
+    """Give `name` of `module` its new meaning; returns what it stands for now (the old object, if that could change)."""
     if old is new:
         return new
     ours = getattr(old, "__module__", None) == module.__name__
@@ -101,14 +101,15 @@ def adopt(owner: type, source: type, names: list[str]) -> None:
         for function in functions_in(value):
             _point_closure(function, source, owner)
         mine = vars(owner).get(name)
-        if isinstance(mine, types.FunctionType) and isinstance(value, types.FunctionType) and update_function(mine, value):
-            continue
+        if isinstance(mine, types.FunctionType) and isinstance(value, types.FunctionType):  # noqa: SIM102
+            if update_function(mine, value):
+                continue
         if name == "__annotations__" and mine is not None:
             mine |= value
             continue
         setattr(owner, name, value)
     if isinstance(owner, abc.ABCMeta):
-        abc.update_abstractmethods(owner)
+        abc.update_abstractmethods(owner)  # type: ignore[arg-type]
 
 
 def functions_in(value: Any, seen: set[int] | None = None) -> Iterator[types.FunctionType]:

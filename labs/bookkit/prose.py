@@ -25,14 +25,14 @@ def problems(chapter: Chapter, book: Book) -> list[str]:
 
 
 def prose_of(text: str) -> str:
-    """The sentences of a markdown cell: no code blocks, no code spans, no quotations, no links' targets, no comments."""
+    """The sentences of a markdown cell: no code, no quotations, no targets of links, no comments."""
     kept, fence = [], ""
     for line in text.splitlines():
         mark = line.strip()[:3]
         if not fence and mark in {"```", "~~~"} and "{" not in line:
             fence = mark
         elif fence:
-            if line.strip() == fence or line.strip().startswith(fence) and set(line.strip()) == {fence[0]}:
+            if line.strip().startswith(fence) and set(line.strip()) == {fence[0]}:
                 fence = ""
         elif not line.lstrip().startswith(("> ", "```", ":::")):
             kept.append(line)
@@ -131,7 +131,7 @@ def _links(cell: Cell, book: Book) -> list[str]:
             continue
         file, _, anchor = target.partition("#")
         page = (cell.chapter.path.parent / file).resolve() if file else cell.chapter.path
-        if file and not any(p.exists() for p in (page, page.with_name(page.name + ".ipynb"), page.with_name(page.name + ".md"))):
+        if file and not any(page.with_name(page.name + ending).exists() for ending in ("", ".ipynb", ".md")):
             found.append(f"{cell.where}: the link to {target} leads nowhere")
         elif anchor and page.suffix == ".ipynb" and anchor not in anchors(Chapter(page)):
             found.append(f"{cell.where}: {page.name} has no section #{anchor}")

@@ -15,6 +15,9 @@ from typing import Any
 
 from .book import Book, source_key
 
+WIDGET = "application/vnd.jupyter.widget"
+BOX = "border-left:.25rem solid #b45309;padding:.4rem .8rem;margin:.3rem 0"
+
 
 @dataclass
 class Record:
@@ -42,8 +45,8 @@ class Record:
                 stream = sys.stderr if output["name"] == "stderr" else sys.stdout
                 stream.write(output["text"])
             elif kind in {"display_data", "execute_result"}:
-                data = {mime: value for mime, value in output["data"].items() if not mime.startswith("application/vnd.jupyter.widget")}
-                display(data, raw=True)
+                data = {mime: value for mime, value in output["data"].items() if not mime.startswith(WIDGET)}
+                display(data, raw=True)  # type: ignore[no-untyped-call]
             elif kind == "error":
                 sys.stderr.write(f"{output['ename']}: {output['evalue']}\n")
 
@@ -96,5 +99,5 @@ def facts(tier: str) -> dict[str, str]:
 def banner(tier: str, lines: list[str]) -> str:
     """The same words as a box for notebooks; no style sheet needed."""
     said = "<br>".join(html.escape(line) for line in lines)
-    return ('<div class="bookkit-recording" style="border-left:.25rem solid #b45309;padding:.4rem .8rem;margin:.3rem 0">'
+    return (f'<div class="bookkit-recording" style="{BOX}">'
             f"<strong>Recording, tier {html.escape(tier)}.</strong> {said}</div>")

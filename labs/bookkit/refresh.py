@@ -26,6 +26,7 @@ from .convert import KERNEL
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 NOTE = "provenance"
+NOT_COMPARED = {"execution_count", "traceback"}
 ID = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 TAG_OF = {"ignore-output": "nbval-ignore-output", "skip": "nbval-skip", "raises": "raises-exception"}
 
@@ -178,7 +179,7 @@ def _stable_widget_ids(notebook: Any, salt: str) -> Any:
     text = json.dumps(notebook)
     for number, model in enumerate(state):
         text = text.replace(model, hashlib.sha256(f"{salt}:{number}".encode()).hexdigest()[:32])
-    return nbformat.from_dict(json.loads(text))
+    return nbformat.from_dict(json.loads(text))  # type: ignore[no-untyped-call]
 
 
 class Sanitizer:
@@ -204,7 +205,7 @@ class Sanitizer:
         if isinstance(thing, list | tuple):
             return [self._clean(item) for item in thing]
         if isinstance(thing, dict):
-            return {key: self._clean(value) for key, value in thing.items() if key not in {"execution_count", "traceback"}}
+            return {key: self._clean(value) for key, value in thing.items() if key not in NOT_COMPARED}
         return thing
 
 
@@ -242,7 +243,7 @@ def _provenance(chapter: Chapter, changed: set[str]) -> None:
     notebook = chapter.notebook
     known = dict(notebook.metadata.get("bookkit", {}).get("provenance", {}))
     used = {_tier(cell.node) for cell in chapter.code_cells}
-    told = {}
+    told: dict[str, Any] = {}
     for tier in [t for t in tiers.TIERS if t in used]:
         if tiers.has(tier) and (tier in changed or tier not in known):
             told[tier] = {"made": _today(), "with": recordings.facts(tier)}
@@ -253,8 +254,10 @@ def _provenance(chapter: Chapter, changed: set[str]) -> None:
              for tier, what in told.items()]
     absent = [tier for tier in tiers.TIERS if tier in used and tier not in told]
     lines += [f"- tier *{tier}*: never run yet" for tier in absent]
-    text = ":::{admonition} Where the outputs on this page come from\n:class: note dropdown\n" + "\n".join(lines) + "\n:::"
+    head = ":::{admonition} Where the outputs on this page come from\n:class: note dropdown"
+    text = "\n".join([head, *lines, ":::"])
     cells = [cell for cell in notebook.cells if NOTE not in cell.metadata.get("tags", [])]
-    cells.append(nbformat.v4.new_markdown_cell(text, id=NOTE, metadata={"tags": [NOTE]}))
+    note = nbformat.v4.new_markdown_cell(text, id=NOTE, metadata={"tags": [NOTE]})  # type: ignore[no-untyped-call]
+    cells.append(note)
     notebook.cells = cells
 

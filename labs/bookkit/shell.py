@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -54,7 +56,8 @@ def kubectl(command: str, cluster: Any = None, *, check: bool = False, timeout: 
     """Run the real kubectl against a cluster and print what it prints.
 
     `cluster` is anything with a `.kubeconfig`, or the path of a kubeconfig; without it, the one named by `use`.
-    `input` is its stdin (for `apply -f -`). `check=True` raises CommandFailed when it fails; `quiet=True` prints nothing.
+    `input` is its stdin (for `apply -f -`). `check=True` raises CommandFailed when it fails; `quiet=True` prints
+    nothing.
     """
     target = cluster if cluster is not None else _default
     if target is None:
@@ -117,13 +120,9 @@ def _run(argv: list[str], told: str, environment: dict[str, str], check: bool, t
 
 def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """End the whole group: politely, then not. What it had printed."""
-    import signal
-
     for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
         try:
             return process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:

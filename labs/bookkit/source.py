@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ def _head_end(node: ast.ClassDef) -> int:
     first = node.body[0]
     if _is_docstring(first):
         return first.end_lineno or first.lineno
-    ends = [part.end_lineno or part.lineno for part in (*node.bases, *node.keywords)]
-    return max([node.lineno, *ends])
+    parts: list[Any] = [*node.bases, *node.keywords]
+    ends = [part.end_lineno or part.lineno for part in parts]
+    return int(max([node.lineno, *ends]))
 
 
 def _start(node: ast.stmt, lines: list[str], floor: int) -> int:
     """The node's first line, with its decorators and the comments directly above."""
-    decorators = getattr(node, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
     while line - 1 > floor and _is_comment(lines[line - 2], node.col_offset):
         line -= 1

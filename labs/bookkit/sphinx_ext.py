@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from docutils import nodes
+from docutils import nodes  # type: ignore[import-untyped]
 
 from .book import options, without_options
 from .tiers import TIERS
@@ -62,5 +62,6 @@ def caption_of(found: dict[str, str]) -> str:
     if "experiment" in found:
         parts.append(f'<span class="bookkit-experiment">an experiment: {html.escape(found["experiment"])}</span>')
     if (tier := found.get("tier", "anywhere")) != "anywhere":
-        parts.append(f'<span class="bookkit-tier" title="needs {html.escape(TIERS.get(tier, ""))}">tier {html.escape(tier)}</span>')
+        needs = html.escape(TIERS.get(tier, ""))
+        parts.append(f'<span class="bookkit-tier" title="needs {needs}">tier {html.escape(tier)}</span>')
     return f'<div class="bookkit-caption">{" ".join(parts)}</div>' if parts else ""

@@ -67,7 +67,7 @@ def reason(tier: str) -> str:
 
 def stand_in(tier: str, source: str) -> None:
     """What a cell of a missing tier does: say what is missing, and show the recording."""
-    from IPython.display import HTML, display
+    from IPython.display import display
 
     from . import recordings
 
@@ -79,7 +79,7 @@ def stand_in(tier: str, source: str) -> None:
     else:
         lines.append(f"Below is a recording, {record.provenance}.")
     text = "\n".join(lines)
-    display(_Note(text, HTML(recordings.banner(tier, lines)).data))
+    display(_Note(text, recordings.banner(tier, lines)))  # type: ignore[no-untyped-call]
     if record:
         record.replay()
 

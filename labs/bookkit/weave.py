@@ -98,15 +98,16 @@ def gate(book: Book) -> Report:
         for one in where:
             if one.definition.text != defined[key].text:
                 report.problems.append(f"{label} differs in {one.cell.where}:\n{_difference(defined[key], one)}")
-    for (path, _), one in defined.items():
-        if (path, one.name) not in places:
-            report.missing.setdefault(path, []).append(one)
+    for key, mine in defined.items():
+        if key not in places:
+            report.missing.setdefault(key[0], []).append(mine)
     _lengths(book, report)
     return report
 
 
 def _difference(mine: source.Definition, one: Shown) -> str:
-    lines = difflib.unified_diff(mine.text.splitlines(), one.definition.text.splitlines(), "package", "cell", lineterm="", n=1)
+    ours, its = mine.text.splitlines(), one.definition.text.splitlines()
+    lines = difflib.unified_diff(ours, its, "package", "cell", lineterm="", n=1)
     return "\n".join(f"    {line}" for line in lines)
 
 
@@ -115,7 +116,7 @@ def _lengths(book: Book, report: Report) -> None:
         for cell in chapter.build_cells:
             lines = len(cell.source.rstrip().splitlines()) - len(cell.options)
             if lines > TOO_LONG:
-                report.problems.append(f"{cell.where}: a build cell of {lines} lines; {TOO_LONG} is the most, {LONG} is long")
+                report.problems.append(f"{cell.where}: a build cell of {lines} lines; {TOO_LONG} is the most")
             elif lines > LONG:
                 report.warnings.append(f"{cell.where}: a build cell of {lines} lines; {LONG} is long")
 
@@ -193,7 +194,7 @@ def tangle(book: Book, chapters: list[Chapter]) -> list[str]:
 
 
 def _added(text: str, new: source.Definition, known: dict[str, source.Definition], after: str) -> str:
-    """The module with a definition that it did not have: after the one that the cells tell before it, else at the end."""
+    """The module with one definition more: after the one that the cells tell before it, else at the end."""
     lines = text.splitlines()
     owner = new.name.partition(".")[0] if "." in new.name.split(" ")[0] else ""
     if owner and owner in known:
