@@ -4,10 +4,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-EPOCH = datetime(2030, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -27,7 +27,7 @@ class SystemClock:
     """The clock of this machine."""
 
     def now(self) -> datetime:
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         return time.monotonic()

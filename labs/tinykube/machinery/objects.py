@@ -1,7 +1,5 @@
 """Small helpers on Kubernetes objects, which are the JSON documents that they are: plain dicts."""
-from __future__ import annotations
-
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -79,12 +77,12 @@ def timestamp(clock: Clock) -> str:
 
 def micro_timestamp(clock: Clock) -> str:
     """Now, as a Lease's `renewTime` has it: RFC 3339 in UTC, with microseconds."""
-    return clock.now().astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def format_time(moment: datetime) -> str:
     """A moment in RFC 3339, UTC, whole seconds: `2030-01-01T00:00:00Z`."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> datetime:

@@ -210,7 +210,7 @@ def _field_requirement(term: str, text: str) -> FieldRequirement:
     split = re.fullmatch(r"(.*?)(!=|==|=)(.*)", term, re.DOTALL)
     if not split:
         raise ValueError(f"invalid selector: '{text}'; can't understand '{term}'")
-    if bad := re.match(r"(?:[^\\=]|\\[\\,=])*(\\.?|=)", split[3]):
+    if bad := re.match(r"(?:[^\\=]|\\[\\,=])*+(\\.?|=)", split[3]):
         why = "unescaped character in value: 61" if bad[1] == "=" else f"invalid escape sequence: {bad[1]}"
         raise ValueError(f"invalid field selector: {why}")
     return FieldRequirement(split[1], re.sub(r"\\(.)", r"\1", split[3]), negated=split[2] == "!=")
