@@ -25,7 +25,7 @@ _HOMES = {
     "run": "shell",
     "use": "shell",
 }
-_SHOW = ("cockpit", "trace", "exercises", "figures")  # these export what their __all__ names
+_SHOW = ("cockpit", "exercises", "trace", "figures", "widgets", "lanes")  # whatever they define can be imported from here
 
 __all__ = ["Result", "available", "doctor", "has", "kubectl", "restore", "run", "use"]
 
@@ -34,12 +34,12 @@ def __getattr__(name: str) -> Any:
     """Names are looked up when they are first asked for, so that importing bookkit costs nothing."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"bookkit.{_HOMES[name]}"), name)
-    if not name.startswith("_"):
+    if not name.startswith("_") and name not in _SHOW:
         for home in _SHOW:
             if importlib.util.find_spec(f"bookkit.{home}"):
-                module = importlib.import_module(f"bookkit.{home}")
-                if name in getattr(module, "__all__", ()):
-                    return getattr(module, name)
+                found = vars(importlib.import_module(f"bookkit.{home}")).get(name)
+                if getattr(found, "__module__", "") == f"bookkit.{home}":
+                    return found
     raise AttributeError(f"module 'bookkit' has no attribute {name!r}")
 
 
