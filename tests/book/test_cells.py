@@ -7,7 +7,6 @@ import inspect
 import traceback
 
 import pytest
-
 from bookkit.cells import BuildError
 
 from .conftest import Live
@@ -230,7 +229,7 @@ def test_the_future_line_of_the_module_holds(live: Live) -> None:
 # ---- what goes wrong is said
 
 def test_no_such_module_names_the_file(live: Live) -> None:
-    with pytest.raises(BuildError, match="nowhere/mod.py: there is no such module"):
+    with pytest.raises(BuildError, match=r"nowhere/mod\.py: there is no such module"):
         live.run("#| filename: nowhere/mod.py\ndef f(): ...")
 
 
