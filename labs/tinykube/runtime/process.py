@@ -24,7 +24,16 @@ from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.runtime import shim
 from tinykube.runtime.images import LabImage, full_name, lab_images
 from tinykube.runtime.interface import (
-    CREATED, EXITED, NOT_READY, READY, RUNNING, Container, ContainerConfig, ContainerEvent, CriError, PodSandbox,
+    CREATED,
+    EXITED,
+    NOT_READY,
+    READY,
+    RUNNING,
+    Container,
+    ContainerConfig,
+    ContainerEvent,
+    CriError,
+    PodSandbox,
     PodSandboxConfig,
 )
 
@@ -238,10 +247,8 @@ class Pod:
         self.events, self.text = -1, b""
 
     async def launch(self, keep: bool) -> None:
-        """Start the shim, in a session of its own; unless pods are to be kept, with a pipe that ends when we do."""
-        command = [sys.executable, "-I", "-S", shim.__file__, str(self.directory), "keep" if keep else "die"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+        """Start the shim and wait until it listens."""
+        self.process = start_shim(self.directory, keep)
         assert self.process.stdout
         with self.process.stdout as ready:
             await readable(ready.fileno())
@@ -362,12 +369,19 @@ class Pod:
             del self.waiting[future]
 
 
+def start_shim(directory: Path, keep: bool) -> subprocess.Popen[bytes]:
+    """Start a shim, in a session of its own; unless pods are to be kept, with a pipe that ends when we do."""
+    command = [sys.executable, "-I", "-S", shim.__file__, str(directory), "keep" if keep else "die"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL if keep else subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, start_new_session=True)
+
+
 async def readable(fd: int) -> None:
     """Return when there is something to read from a file descriptor, or its other end is closed."""
-    loop, future = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-    loop.add_reader(fd, lambda: future.done() or future.set_result(None))
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(fd, ready.set)
     try:
-        await future
+        await ready.wait()
     finally:
         loop.remove_reader(fd)
 

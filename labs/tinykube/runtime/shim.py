@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 LONGEST_LINE = 16 * 1024       # bytes of a log line before it is written in parts
@@ -149,10 +150,8 @@ class Shim:
 
     def tell(self, what: str) -> None:
         """Name what changed. If nobody reads and the FIFO is full, nothing is lost: the files hold the truth."""
-        try:
+        with suppress(BlockingIOError):
             os.write(self.events, f"{what}\n".encode())
-        except BlockingIOError:
-            pass
 
     def end(self) -> None:
         """Kill whatever is left of the pod and see it die."""
@@ -245,18 +244,14 @@ def children() -> list[int]:
 
 def kill_group(pid: int) -> None:
     """End every process of a group, if any is left."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def kill_one(pid: int) -> None:
     """End one process, if it is still there."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def remove_tree(directory: str) -> None:

@@ -1,0 +1,175 @@
+"""The kubelet: registers its node, keeps its lease, watches the pods bound to it, and runs a worker for each.
+
+Genuine counterpart: pkg/kubelet. Nobody calls it to start a pod; it finds out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tinykube.client.events import EventRecorder
+from tinykube.client.reflector import Reflector
+from tinykube.client.rest import Client
+from tinykube.kubelet.admit import Rejection, admit
+from tinykube.kubelet.node import (
+    LEASE_NAMESPACE,
+    RENEW_SECONDS,
+    Machine,
+    keep_transitions,
+    lease_object,
+    node_object,
+    node_status,
+)
+from tinykube.kubelet.restart import terminal
+from tinykube.kubelet.worker import PodWorker
+from tinykube.machinery.clock import Clock
+from tinykube.machinery.errors import ApiError
+from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import Object, micro_timestamp, timestamp, uid
+from tinykube.runtime.interface import Runtime
+
+STATUS_SECONDS = 300         # how often the node's status is sent when nothing in it has changed
+RETRY_SECONDS = 1.0
+
+
+class Kubelet:
+    """The agent of one node. Stopping it stops no pod; a new one on the same runtime goes on where it was."""
+
+    def __init__(self, client: Client, name: str, runtime: Runtime, *, capacity: Mapping[str, str], clock: Clock,
+                 random: Random, log: EventLog, directory: str | Path, address: str = "127.0.0.1", port: int = 10250,
+                 labels: Mapping[str, str] | None = None) -> None:
+        self.client, self.name, self.runtime = client, name, runtime
+        self.clock, self.random, self.log, self.directory = clock, random, log, Path(directory).absolute()
+        self.machine = Machine(name, capacity, f"{runtime.name}://{runtime.version}", address, port, labels)
+        self.recorder = EventRecorder(client, "kubelet", clock=clock, host=name, log=log)
+        self.pods = Reflector(client, "pods", clock=clock, random=random, log=log,
+                              field_selector=f"spec.nodeName={name}")
+        self.node: Object = {}
+        self.workers: dict[str, PodWorker] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take up what the runtime has, register the node, follow its pods. Returns when the node is registered."""
+        await self.runtime.start()
+        await self.register()
+        for what in (self.renew_lease(), self.report_node(), self.hear_runtime()):
+            self.tasks.append(asyncio.create_task(self.forever(what), name=f"kubelet {self.name}"))
+        self.pods.start(added=self.pod_seen, updated=lambda _, pod: self.pod_seen(pod), deleted=self.pod_gone)
+        await self.pods.wait_synced()
+        await self.end_orphans()
+        self.log.add("kubelet", "started", node=self.name, pods=len(self.workers))
+
+    async def stop(self) -> None:
+        """Stop watching and reporting. The pods run on."""
+        await self.pods.stop()
+        tasks = [*self.tasks, *(worker.task for worker in self.workers.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.tasks, self.workers = [], {}
+        await self.recorder.stop()
+
+    async def forever(self, what: Coroutine[Any, Any, None]) -> None:
+        """Run one of our loops; an end other than by `stop` would be a fault, and is written down."""
+        try:
+            await what
+        except Exception as error:
+            self.log.add("kubelet", "loop-died", node=self.name, error=f"{type(error).__name__}: {error}")
+            raise
+
+    async def register(self) -> None:
+        """Create our Node, or take over the one that an earlier life of ours created; wait for the server if need be."""
+        while True:
+            try:
+                self.node = await self.create_or_get_node()
+                return
+            except (ApiError, OSError) as error:
+                self.log.add("kubelet", "register-failed", node=self.name, error=str(error))
+                await self.clock.sleep(RETRY_SECONDS)
+
+    async def create_or_get_node(self) -> Object:
+        """The Node as the server has it, with our status."""
+        try:
+            return await self.client.create("nodes", node_object(self.machine, timestamp(self.clock)))
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        return await self.patch_node(await self.client.get("nodes", self.name))
+
+    async def patch_node(self, known: Object) -> Object:
+        """Send the node's status; what has not changed since keeps its times."""
+        status = keep_transitions(node_status(self.machine, timestamp(self.clock)), known.get("status") or {})
+        return await self.client.patch("nodes", self.name, {"status": status}, subresource="status")
+
+    async def report_node(self) -> None:
+        """Every five minutes, the whole status; the short sign of life is the lease."""
+        while True:
+            await self.clock.sleep(STATUS_SECONDS)
+            with contextlib.suppress(ApiError, OSError):
+                self.node = await self.patch_node(self.node)
+
+    async def renew_lease(self) -> None:
+        """Every ten seconds: we are alive. Who is not heard of for 40 s is taken for dead."""
+        while True:
+            try:
+                await self.renew_once()
+            except (ApiError, OSError) as error:
+                self.log.add("kubelet", "lease-failed", node=self.name, error=str(error))
+            await self.clock.sleep(RENEW_SECONDS)
+
+    async def renew_once(self) -> None:
+        """Create our Lease, or write a new time into it."""
+        lease = lease_object(self.node, micro_timestamp(self.clock))
+        try:
+            known = await self.client.get("leases", self.name, LEASE_NAMESPACE)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            await self.client.create("leases", lease, LEASE_NAMESPACE)
+            return
+        await self.client.update("leases", {**known, "spec": {**known["spec"], **lease["spec"]}}, LEASE_NAMESPACE)
+
+    def pod_seen(self, pod: Object) -> None:
+        """A pod of ours is new, or has changed: its worker should look."""
+        worker = self.workers.get(uid(pod))
+        if worker is None:
+            if terminal(pod) and "deletionTimestamp" not in pod["metadata"] and "reason" in pod["status"]:
+                return                             # refused earlier: nothing of it is here
+            self.workers[uid(pod)] = PodWorker(self, pod)
+            return
+        worker.pod = pod
+        worker.dirty.set()
+
+    def pod_gone(self, pod: Object) -> None:
+        """The api-server has dropped a pod: whatever is left of it has to end."""
+        worker = self.workers.get(uid(pod))
+        if worker:
+            worker.forgotten = True
+            worker.dirty.set()
+
+    async def hear_runtime(self) -> None:
+        """A container started or ended: its pod's worker should look. Like the PLEG."""
+        async for event in self.runtime.container_events():
+            worker = self.workers.get(event.pod_uid)
+            if worker:
+                worker.dirty.set()
+
+    async def end_orphans(self) -> None:
+        """End pods that the runtime still has and the api-server has not: they were deleted while we were away."""
+        for box in await self.runtime.list_pod_sandbox():
+            if box.config.uid not in self.workers:
+                meta = {"name": box.config.name, "namespace": box.config.namespace, "uid": box.config.uid}
+                worker = PodWorker(self, {"metadata": meta, "spec": {"containers": []}})
+                worker.forgotten = True
+                self.workers[box.config.uid] = worker
+
+    def admit(self, pod: Object) -> Rejection | None:
+        """Why the pod can't run here beside the others, or None."""
+        others = [worker.pod for key, worker in self.workers.items() if key != uid(pod) and not terminal(worker.pod)
+                  and worker.admitted]
+        return admit(pod, self.node, others)
