@@ -4,7 +4,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\0"
 MESSAGES: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "protobuf.json").read_text())
 PACKAGES = {"v1": "core", "coordination.k8s.io/v1": "coordination"}
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -59,7 +59,8 @@ def decode(body: bytes) -> Object:
     Genuine counterpart: apimachinery's runtime/serializer/protobuf.
     """
     if not body.startswith(MAGIC):
-        raise bad_request("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+        raise bad_request("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
+                          if body else "empty data")
     try:
         envelope = dict(fields(body[len(MAGIC):]))
         meta = dict(fields(as_bytes(envelope.get(1, b""))))
@@ -67,7 +68,7 @@ def decode(body: bytes) -> Object:
         name = message_of(version, kind)
         return {"apiVersion": version, "kind": kind} | message(name, as_bytes(envelope.get(2, b"")))
     except (ValueError, OverflowError) as error:
-        raise bad_request(f"unable to decode the protobuf body: {error}") from error
+        raise bad_request(f"{error}") from error
 
 
 def message_of(version: str, kind: str) -> str:
@@ -98,10 +99,10 @@ def message(name: str, data: bytes) -> Object:
 
 
 def present(value: Any, how: str, kind: str) -> bool:
-    """Whether Go's JSON has this field: a plain field is always on the wire, and `omitempty` drops its zero."""
+    """Whether Go's JSON has this field: a plain field is always on the wire, and `omitempty` drops a zero scalar."""
     if value is None:
         return False
-    return how in ("pointer", "keep") or bool(value) or (kind == "quantity" and value != "0")
+    return how in ("pointer", "keep") or kind not in SCALARS or bool(value)
 
 
 def map_entry(kind: str, data: bytes) -> Object:
