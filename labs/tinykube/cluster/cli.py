@@ -12,15 +12,18 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from random import SystemRandom
 
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load, write
 from tinykube.client.rest import Client
 from tinykube.cluster.cluster import node_capacities
+from tinykube.cluster.parts import make_runtime
 from tinykube.cluster.process import Seat
 from tinykube.cluster.waiting import wait_for
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.errors import ApiError
+from tinykube.runtime.interface import remove_everything
 
 HOME = Path.home() / ".tinykube"
 
@@ -142,13 +145,20 @@ def down(arguments: argparse.Namespace) -> None:
 
 def take_down(directory: Path) -> dict[str, str]:
     """Stop the seats, last started first, then what their pods left, then remove what `up` wrote."""
-    from tinykube.cluster.parts import remove_pods
     outcomes = {seat.name: seat.stop() for seat in reversed(seats_of(directory))}
     settings = json.loads((directory / "cluster.json").read_text())
     for node in settings["nodes"]:
-        asyncio.run(remove_pods(node, settings["runtime"], directory))
+        asyncio.run(remove_pods(node, settings["runtime"], directory / "nodes" / node / "runtime"))
     clean(directory)
     return outcomes
+
+
+async def remove_pods(node: str, kind: str, directory: Path) -> None:
+    """End the pods of a node, which live on when their kubelet ends, also when it crashed."""
+    runtime = make_runtime(kind, node, directory, keep=True, clock=SystemClock(), random=SystemRandom())
+    await runtime.start()
+    await remove_everything(runtime)
+    await runtime.close()
 
 
 def clean(directory: Path) -> None:

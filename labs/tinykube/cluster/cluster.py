@@ -17,15 +17,16 @@ from typing import Any
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
 from tinykube.cluster.manifests import Manifest, documents
-from tinykube.cluster.parts import ApiPart, RuntimeFactory, kubelet_part, remove_pods
+from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.objects import Object
+from tinykube.machinery.objects import Object, name
 from tinykube.machinery.wire import Request, Response
 from tinykube.scheduler.scheduler import Scheduler
+from tinykube.store import Store
 
 Capacity = str | Mapping[str, str]
 DEFAULT_CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "20Gi"}
@@ -59,7 +60,8 @@ class Cluster:
         self.directory = Path(directory or tempfile.mkdtemp(prefix="tinykube-"))
         self.log = EventLog(self.clock)
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
-        self.kubelets: dict[str, Kubelet] = {}
+        self.nodes: dict[str, NodePart] = {}
+        self.store = Store()
         self.scheduler: Scheduler | None = None
         self.api: ApiPart | None = None
         self.url = ""
@@ -73,7 +75,7 @@ class Cluster:
             names = ["scheduler"] if "scheduler" not in self.without else []
             names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]
             await asyncio.gather(*(self.start_component(name) for name in names))
-            await asyncio.gather(*(self.wait(f"node/{node} Ready") for node in self.kubelets))
+            await asyncio.gather(*(self.wait(f"node/{node} Ready") for node in self.nodes))
         except BaseException:
             await self.stop()
             raise
@@ -83,8 +85,8 @@ class Cluster:
         """Stop everything, last started first, and remove what was written; safe to call twice."""
         for name in reversed(list(self.running)):
             await self.stop_component(name)
-        for node in self.kubelets:
-            await remove_pods(node, self.runtime, self.directory)
+        while self.nodes:
+            await self.nodes.popitem()[1].close()
         self.log.close()
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -132,8 +134,8 @@ class Cluster:
 
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
-        self.api = await ApiPart.start(self.clock, self.random("api"), self.log, self.port, self.store)
-        self.port, self.url = self.api.port, self.api.url
+        self.api = await ApiPart.start(self.store, self.dial, self.port, self.clock, self.random("api"), self.log)
+        self.port, self.url = self.api.http.port, self.api.http.url
         write_kubeconfig(self.kubeconfig, self.url)
         return self.stop_api
 
@@ -150,13 +152,24 @@ class Cluster:
         await self.scheduler.start()
         return self.scheduler.stop
 
+    async def dial(self, node: Object, request: Request) -> Response:
+        """What the api-server uses to reach a kubelet."""
+        return await self.nodes[name(node)].handle(request)
+
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""
-        kubelet = kubelet_part(self.client_of(f"tinykube-kubelet/{node}"), node, self.capacities[node], self.runtime,
-                               self.directory, clock=self.clock, random=self.random(f"kubelet/{node}"), log=self.log)
-        self.kubelets[node] = kubelet
-        await kubelet.start()
-        return kubelet.stop
+        if node not in self.nodes:
+            directory = self.directory / "nodes" / node
+            runtime = make_runtime(self.runtime, node, directory / "runtime", keep=False, clock=self.clock,
+                                   random=self.random(f"runtime/{node}"))
+            self.nodes[node] = NodePart(node, runtime, self.capacities[node], directory, self.clock, self.log)
+        await self.nodes[node].start(self.client_of(f"tinykube-kubelet/{node}"), self.random(f"kubelet/{node}"))
+        return self.nodes[node].stop
+
+    @property
+    def kubelets(self) -> dict[str, Kubelet]:
+        """The kubelets that run, by node."""
+        return {node: part.kubelet for node, part in self.nodes.items() if part.kubelet}
 
     async def wait(self, what: str, predicate: Predicate | None = None, *, namespace: str = "default",
                    timeout: float = 30.0) -> Any:  # noqa: ASYNC109

@@ -50,8 +50,10 @@ class Surroundings:
 
 async def start_api(at: Surroundings) -> Stop:
     """The api-server with its store, on the port that `up` chose."""
-    from tinykube.cluster.parts import api_part
-    return (await api_part(at.clock, at.random, at.log, port=at.settings["port"])).stop
+    from tinykube.cluster.parts import ApiPart, dial_over_http
+    from tinykube.store import Store
+    part = await ApiPart.start(Store(), dial_over_http, at.settings["port"], at.clock, at.random, at.log)
+    return part.stop
 
 
 async def start_scheduler(at: Surroundings) -> Stop:
@@ -63,12 +65,21 @@ async def start_scheduler(at: Surroundings) -> Stop:
 
 
 async def start_kubelet(at: Surroundings, node: str) -> Stop:
-    """The kubelet of a node."""
-    from tinykube.cluster.parts import kubelet_part
-    kubelet = kubelet_part(at.client(f"tinykube-kubelet/{node}"), node, at.settings["nodes"][node],
-                           at.settings["runtime"], at.directory, clock=at.clock, random=at.random, log=at.log)
-    await kubelet.start()
-    return kubelet.stop
+    """The kubelet of a node, and its own API on a free port. Its pods live on when it is stopped."""
+    from tinykube.api.http import serve
+    from tinykube.cluster.parts import NodePart, make_runtime
+    directory = at.directory / "nodes" / node
+    runtime = make_runtime(at.settings["runtime"], node, directory / "runtime", keep=True, clock=at.clock,
+                           random=at.random)
+    part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
+    server = await serve(part.handle)
+    await part.start(at.client(f"tinykube-kubelet/{node}"), at.random, server.port)
+
+    async def stop() -> None:
+        await server.close()
+        await part.stop()
+        await runtime.close()
+    return stop
 
 
 async def run(name: str, directory: Path) -> None:
