@@ -2,49 +2,31 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from tinykube.machinery.errors import no_such_resource
 from tinykube.machinery.wire import Object, Request, Response
+
+if TYPE_CHECKING:
+    from tinykube.api.resources import Resource
+    from tinykube.api.server import ApiServer
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = "v1.37.2+tinykube"
+SUBRESOURCE_KINDS = {"binding": "Binding"}
 
 
-class Subresource(Protocol):
-    """What discovery tells about a path under an object, such as pods/status."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def verbs(self) -> Sequence[str]: ...
-
-
-class Resource(Protocol):
-    """What discovery tells about a resource; the api-server's own table has this shape."""
-
-    @property
-    def group(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def plural(self) -> str: ...
-    @property
-    def singular(self) -> str: ...
-    @property
-    def short_names(self) -> Sequence[str]: ...
-    @property
-    def categories(self) -> Sequence[str]: ...
-    @property
-    def namespaced(self) -> bool: ...
-    @property
-    def verbs(self) -> Sequence[str]: ...
-    @property
-    def subresources(self) -> Mapping[str, Subresource]: ...
+def install(server: ApiServer) -> None:
+    """Make a server answer /version, and tell in both forms of discovery what its table of resources holds."""
+    async def answer(request: Request) -> Response:
+        found = discover(server.resources, request)
+        if found is None:
+            raise no_such_resource()
+        return found
+    roots = {root(r) for r in server.resources} | {f"/apis/{r.group}" for r in server.resources if r.group}
+    for path in ("/version", "/api", "/apis", *roots):
+        server.routes[path] = answer
 
 
 def discover(resources: Iterable[Resource], request: Request) -> Response | None:
@@ -97,8 +79,8 @@ def resource_list(table: Iterable[Resource], group_name: str, version_name: str)
         extras = {"shortNames": list(r.short_names), "categories": list(r.categories)}
         rows.append({"name": r.plural, "singularName": r.singular, **common, "kind": r.kind, "verbs": list(r.verbs)}
                     | {key: value for key, value in extras.items() if value})
-        rows += [{"name": f"{r.plural}/{name}", "singularName": "", **common, "kind": sub.kind,
-                  "verbs": list(sub.verbs)} for name, sub in r.subresources.items()]
+        rows += [{"name": f"{r.plural}/{name}", "singularName": "", **common, "verbs": list(verbs),
+                  "kind": SUBRESOURCE_KINDS.get(name, r.kind)} for name, verbs in r.subresources.items()]
     full = f"{group_name}/{version_name}" if group_name else version_name
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": full, "resources": rows}
 
@@ -117,8 +99,8 @@ def aggregated(table: Sequence[Resource], groups: Iterable[str]) -> Object:
 def entry(r: Resource) -> Object:
     """One resource in the aggregated form."""
     kind = {"group": r.group, "version": r.version, "kind": r.kind}
-    subs = [{"subresource": name, "responseKind": {"group": r.group, "version": r.version, "kind": sub.kind},
-             "verbs": list(sub.verbs)} for name, sub in r.subresources.items()]
+    subs = [{"subresource": name, "responseKind": kind | {"kind": SUBRESOURCE_KINDS.get(name, r.kind)},
+             "verbs": list(verbs)} for name, verbs in r.subresources.items()]
     extras = {"shortNames": list(r.short_names), "categories": list(r.categories), "subresources": subs}
     return {"resource": r.plural, "responseKind": kind, "scope": "Namespaced" if r.namespaced else "Cluster",
             "singularResource": r.singular, "verbs": list(r.verbs)} | {k: v for k, v in extras.items() if v}

@@ -5,16 +5,37 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinykube.api.discovery import VERSION, Resource, root
-from tinykube.machinery.patch import Typed
+from tinykube.api.discovery import VERSION, root
+from tinykube.machinery.errors import no_such_resource
+from tinykube.machinery.patch import Typed, strategic_merge_patch
 from tinykube.machinery.wire import Object, Request, Response
+
+if TYPE_CHECKING:
+    from tinykube.api.resources import Resource
+    from tinykube.api.server import ApiServer
 
 SCHEMAS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "schemas.json").read_text())
 PATCH_TYPES = ["application/json-patch+json", "application/merge-patch+json",
                "application/strategic-merge-patch+json"]
 PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force")
+
+
+def install(server: ApiServer) -> None:
+    """Let a server publish its schemas, and use them: for strategic merge patches and to find unknown fields."""
+    async def answer(request: Request) -> Response:
+        found = openapi(server.resources, request)
+        if found is None:
+            raise no_such_resource()
+        return found
+
+    def patch(current: Object, body: Any, resource: Resource) -> Object:
+        return strategic_merge_patch(current, body, typed(resource.group, resource.version, resource.kind))
+
+    server.routes["/openapi/v3"] = server.routes["/openapi/v3/"] = answer
+    server.patchers["application/strategic-merge-patch+json"] = patch
+    server.strict = lambda obj, r: list(unknown_fields(obj, typed(r.group, r.version, r.kind)))
 
 
 @cache
@@ -29,6 +50,22 @@ def schema_name(group: str, version: str, kind: str) -> str:
 def typed(group: str, version: str, kind: str) -> Typed:
     """The types of a kind's fields, which is what a strategic merge patch needs to know."""
     return Typed.named(SCHEMAS, schema_name(group, version, kind))
+
+
+def unknown_fields(value: Any, place: Typed, path: str = "") -> Iterator[str]:
+    """A text for each field that the schema does not have, which is where most typing errors end up."""
+    schema = place.resolved()
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from unknown_fields(item, place.items(), f"{path}[{index}]")
+    elif isinstance(value, dict):
+        known = schema.get("properties")
+        for key, item in value.items():
+            where = f"{path}.{key}" if path else key
+            if known and key not in known:
+                yield f'unknown field "{where}"'
+            else:
+                yield from unknown_fields(item, place.field(key), where)
 
 
 def openapi(resources: Iterable[Resource], request: Request) -> Response | None:

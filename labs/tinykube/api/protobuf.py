@@ -6,16 +6,24 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinykube.machinery.errors import bad_request
 from tinykube.machinery.wire import Object
+
+if TYPE_CHECKING:
+    from tinykube.api.server import ApiServer
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\0"
 MESSAGES: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "protobuf.json").read_text())
 PACKAGES = {"v1": "core", "coordination.k8s.io/v1": "coordination"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def install(server: ApiServer) -> None:
+    """Teach a server to read protobuf. It never has to write it: clients take JSON as well."""
+    server.decoders[MEDIA_TYPE] = lambda body, resource: decode(body)
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

@@ -2,19 +2,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinykube.machinery.objects import dig
-from tinykube.machinery.wire import Object
+from tinykube.machinery.objects import dig, name
+from tinykube.machinery.wire import Object, Request
+
+if TYPE_CHECKING:
+    from tinykube.api.resources import Resource
+    from tinykube.api.server import ApiServer
 
 COLUMNS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "columns.json").read_text())
 NAME_AND_AGE = [
     {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
     {"name": "Age", "type": "date", "format": "", "description": "", "priority": 0},
 ]
+
+
+def install(server: ApiServer) -> None:
+    """Let a server print: an answer becomes a Table where the client asks for one."""
+    def shaper(request: Request, resource: Resource) -> Callable[[Object], Object] | None:
+        if request.method != "GET" or not wants_table(request.headers.get("accept", "")):
+            return None
+        headings = [True]                         # in a watch, the first Table alone carries the columns
+
+        def shape(answer: Object) -> Object:
+            include = request.param("includeObject", "Metadata")
+            return table(resource.plural, answer, server.clock.now(), include, bool(headings and headings.pop()))
+        return shape
+    server.shapers.append(shaper)
 
 
 def wants_table(accept: str) -> bool:
@@ -91,7 +109,7 @@ def age(when: str | None, now: datetime) -> str:
 
 def instant(when: str) -> datetime:
     """An RFC 3339 time as a datetime in UTC."""
-    return datetime.fromisoformat(when.replace("Z", "+00:00")).astimezone(timezone.utc)
+    return datetime.fromisoformat(when.replace("Z", "+00:00")).astimezone(UTC)
 
 
 def created(obj: Object, now: datetime) -> str:
@@ -101,7 +119,7 @@ def created(obj: Object, now: datetime) -> str:
 
 def name_and_age(obj: Object, now: datetime) -> list[Any]:
     """The row of a resource that has no columns of its own."""
-    return [obj["metadata"]["name"], created(obj, now)]
+    return [name(obj), created(obj, now)]
 
 
 def pod_row(pod: Object, now: datetime) -> list[Any]:
@@ -113,7 +131,7 @@ def pod_row(pod: Object, now: datetime) -> list[Any]:
     ends = [end for c in counted if (end := dig(c, "lastState", "terminated", "finishedAt"))]
     told = f"{restarts} ({age(max(ends, key=instant), now)} ago)" if restarts and ends else str(restarts)
     ip = dig(status, "podIPs", 0, "ip") or status.get("podIP")
-    return [pod["metadata"]["name"], f"{ready}/{len(spec.get('containers') or []) + len(sidecars)}", reason, told,
+    return [name(pod), f"{ready}/{len(spec.get('containers') or []) + len(sidecars)}", reason, told,
             created(pod, now), ip or "<none>", spec.get("nodeName") or "<none>",
             status.get("nominatedNodeName") or "<none>", readiness_gates(pod)]
 
@@ -217,7 +235,7 @@ def node_row(node: Object, now: datetime) -> list[Any]:
         status += ",SchedulingDisabled"
     info = dig(node, "status", "nodeInfo", default={})
     facts = [info.get(key) or "<unknown>" for key in ("osImage", "kernelVersion", "containerRuntimeVersion")]
-    return [node["metadata"]["name"], status, roles(node), created(node, now), info.get("kubeletVersion", ""),
+    return [name(node), status, roles(node), created(node, now), info.get("kubeletVersion", ""),
             address(node, "InternalIP"), address(node, "ExternalIP"), *facts]
 
 
@@ -237,18 +255,18 @@ def address(node: Object, kind: str) -> str:
 
 def namespace_row(namespace: Object, now: datetime) -> list[Any]:
     """NAME STATUS AGE."""
-    return [namespace["metadata"]["name"], dig(namespace, "status", "phase", default=""), created(namespace, now)]
+    return [name(namespace), dig(namespace, "status", "phase", default=""), created(namespace, now)]
 
 
 def configmap_row(config: Object, now: datetime) -> list[Any]:
     """NAME DATA AGE, where DATA counts the keys."""
     keys = len(config.get("data") or {}) + len(config.get("binaryData") or {})
-    return [config["metadata"]["name"], keys, created(config, now)]
+    return [name(config), keys, created(config, now)]
 
 
 def lease_row(lease: Object, now: datetime) -> list[Any]:
     """NAME HOLDER AGE."""
-    return [lease["metadata"]["name"], dig(lease, "spec", "holderIdentity", default=""), created(lease, now)]
+    return [name(lease), dig(lease, "spec", "holderIdentity", default=""), created(lease, now)]
 
 
 def event_row(event: Object, now: datetime) -> list[Any]:
@@ -264,7 +282,7 @@ def event_row(event: Object, now: datetime) -> list[Any]:
     count = series.get("count", 0) if series else event.get("count") or 1
     return [last, event.get("type", ""), event.get("reason", ""), target, about.get("fieldPath", ""),
             ", ".join(part for part in by if part), event.get("message", "").strip(), since, count,
-            event["metadata"]["name"]]
+            name(event)]
 
 
 PRINTERS: dict[str, Callable[[Object, datetime], list[Any]]] = {
@@ -272,7 +290,3 @@ PRINTERS: dict[str, Callable[[Object, datetime], list[Any]]] = {
     "leases": lease_row, "events": event_row,
 }
 
-
-def printable(plurals: Iterable[str]) -> list[str]:
-    """Those of `plurals` that have a printer and columns of their own."""
-    return [plural for plural in plurals if plural in PRINTERS and plural in COLUMNS]
