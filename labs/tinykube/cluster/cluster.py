@@ -23,7 +23,8 @@ from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.objects import Object, name
+from tinykube.machinery.objects import Object
+from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import Store
@@ -154,7 +155,7 @@ class Cluster:
 
     async def dial(self, node: Object, request: Request) -> Response:
         """What the api-server uses to reach a kubelet."""
-        return await self.nodes[name(node)].handle(request)
+        return await self.nodes[name_of(node)].handle(request)
 
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""
