@@ -73,6 +73,10 @@ class Lanes:
         parts.append(f'<text class="plain" x="{LABEL}" y="{height - 8}">{escape(" · ".join(used))}</text></svg>')
         return "".join(parts)
 
+    def html(self) -> str:
+        """The picture with its caption; players show it."""
+        return self._repr_html_()
+
     def _repr_html_(self) -> str:
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         return f'<figure style="margin:0">{self.svg()}<figcaption>{escape(self.title)}{notes}</figcaption></figure>'

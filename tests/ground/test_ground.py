@@ -136,3 +136,9 @@ def test_the_project_speaks_of_itself_alone() -> None:
         if path.is_file() and path.suffix in TEXT_FILES:
             found += [f"{name.decode()}: {m.group()}" for m in wrong.finditer(path.read_text(errors="replace"))]
     assert not found
+
+
+def test_the_picture_on_the_front_page_is_fresh() -> None:
+    from bookkit.front import PICTURE, picture
+
+    assert PICTURE.read_text() == picture(), "run `python -m bookkit.front`"
