@@ -13,6 +13,7 @@ from tinykube.kubelet.restart import Runs, should_run
 from tinykube.machinery.objects import Object, dig, format_time
 from tinykube.runtime.interface import EXITED, READY, RUNNING, Container, PodSandbox
 
+REPLACE = {"$patch": "replace"}        # addresses would otherwise be merged, and a pod have the old and the new one
 LOST = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None,
         "message": "The container could not be located when the pod was terminated"}
 
@@ -118,12 +119,19 @@ def pod_status(pod: Object, sandbox: PodSandbox | None, runs: Runs, waiting: Map
             statuses[-1]["state"] = {"terminated": LOST}
     reached = phase(pod, statuses, over)
     status: Object = {
-        "phase": reached, "conditions": conditions(pod, reached, statuses, sandbox, now), "hostIP": host_ip,
-        "hostIPs": [{"ip": host_ip}], "startTime": dig(pod, "status", "startTime") or now,
+        "phase": reached, **ordered(pod, conditions(pod, reached, statuses, sandbox, now)), "hostIP": host_ip,
+        "hostIPs": [{"ip": host_ip}, REPLACE], "startTime": dig(pod, "status", "startTime") or now,
         "containerStatuses": statuses, **generation(pod)}
     if sandbox is not None and sandbox.ip:
-        status |= {"podIP": sandbox.ip, "podIPs": [{"ip": sandbox.ip}]}
+        status |= {"podIP": sandbox.ip, "podIPs": [{"ip": sandbox.ip}, REPLACE]}
     return status
+
+
+def ordered(pod: Object, ours: list[Object]) -> Object:
+    """Our conditions, and the order of all of them: ours first, then those that others set, such as PodScheduled."""
+    types = [each["type"] for each in ours]
+    types += [each["type"] for each in dig(pod, "status", "conditions", default=[]) if each["type"] not in types]
+    return {"conditions": ours, "$setElementOrder/conditions": [{"type": kind} for kind in types]}
 
 
 def rejected_status(pod: Object, reason: str, message: str, now: str) -> Object:

@@ -6,7 +6,6 @@ Genuine counterpart: pod_workers.go, SyncPod and the status manager of the kubel
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,7 +90,7 @@ class PodWorker:
         if self.forgotten or "deletionTimestamp" in self.pod["metadata"]:
             return await self.terminate(sandbox)
         if terminal(self.pod) or terminal({"status": self.reported}):
-            await self.stop(sandbox, LEAST_GRACE)
+            await self.stop(sandbox)
             if "reason" not in self.pod.get("status", {}):
                 await self.report(*await self.observe())
             return float("inf")
@@ -256,7 +255,7 @@ class PodWorker:
     async def terminate(self, sandbox: PodSandbox | None) -> float | None:
         """Stop a pod that was deleted, report its end, and let the api-server drop it."""
         finished = terminal(self.pod) and "reason" in self.pod["status"]
-        await self.stop(sandbox, LEAST_GRACE if self.forgotten else self.grace())
+        await self.stop(sandbox)
         if not self.forgotten:
             sandbox, runs = await self.observe()
             if not finished:
@@ -269,11 +268,13 @@ class PodWorker:
         return None
 
     def grace(self) -> float:
-        """Seconds between SIGTERM and SIGKILL for a pod that is being deleted."""
+        """Seconds between SIGTERM and SIGKILL now: what the deletion says, little for what nobody knows any more."""
+        if self.forgotten or "deletionTimestamp" not in self.pod["metadata"]:
+            return LEAST_GRACE
         return max(LEAST_GRACE, float(dig(self.pod, "metadata", "deletionGracePeriodSeconds", default=30)))
 
-    async def stop(self, sandbox: PodSandbox | None, grace: float) -> None:
-        """Stop the containers, all at the same time, then the sandbox. A shorter grace may arrive on the way."""
+    async def stop(self, sandbox: PodSandbox | None) -> None:
+        """Stop the containers, all at the same time, then the sandbox."""
         if sandbox is None or sandbox.state != READY:
             return
         running = [container for container in await self.runtime.list_containers()
@@ -281,31 +282,26 @@ class PodWorker:
         for container in running:
             self.event("Normal", "Killing", f"Stopping container {container.config.name}",
                        f"spec.containers{{{container.config.name}}}")
-        while running:
-            stopping = asyncio.gather(*(self.runtime.stop_container(one.id, grace) for one in running))
-            if await self.finished_before_hurry(stopping, grace):
-                break
-            grace = LEAST_GRACE if self.forgotten else self.grace()
+        await self.stop_containers(running, self.grace())
         await self.runtime.stop_pod_sandbox(sandbox.id)
 
-    async def finished_before_hurry(self, stopping: asyncio.Future[Any], grace: float) -> bool:
-        """Wait for the containers to stop; False if somebody meanwhile asked for less grace."""
-        while True:
-            self.dirty.clear()
-            changed: asyncio.Future[Any] = asyncio.ensure_future(self.dirty.wait())
+    async def stop_containers(self, running: list[Container], grace: float) -> None:
+        """Stop containers within their grace; begin again with less when somebody asks for less meanwhile."""
+        while running:
+            stopping = asyncio.gather(*(self.runtime.stop_container(one.id, grace) for one in running))
             try:
-                await asyncio.wait([stopping, changed], return_when=asyncio.FIRST_COMPLETED)
+                while not stopping.done() and self.grace() >= grace:
+                    self.dirty.clear()
+                    changed: asyncio.Future[Any] = asyncio.ensure_future(self.dirty.wait())
+                    await asyncio.wait([stopping, changed], return_when=asyncio.FIRST_COMPLETED)
+                    changed.cancel()
                 if stopping.done():
                     await stopping
-                    return True
-                if (LEAST_GRACE if self.forgotten else self.grace()) < grace:
-                    return False
+                    return
             finally:
-                changed.cancel()
-                if not stopping.done() and (self.forgotten or self.grace() < grace):
-                    stopping.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await stopping
+                stopping.cancel()
+                await asyncio.gather(stopping, return_exceptions=True)
+            grace = self.grace()
 
     async def report(self, sandbox: PodSandbox | None, runs: Runs, *, over: bool = False) -> None:
         """Tell the api-server how the pod is, if that is news."""
