@@ -1,0 +1,27 @@
+"""The memory of the cluster: keys, values, revisions. Seat of etcd."""
+from tinykube.store.model import (
+    END,
+    Compact,
+    Compacted,
+    Compare,
+    Delete,
+    DeleteResult,
+    Event,
+    FutureRevision,
+    KeyValue,
+    Put,
+    PutResult,
+    Range,
+    RangeResult,
+    StoreError,
+    Txn,
+    TxnResult,
+    WatchBatch,
+    prefix_end,
+)
+from tinykube.store.mvcc import Store
+from tinykube.store.storage import LocalStorage, Storage, Watch
+
+__all__ = ["END", "Compact", "Compacted", "Compare", "Delete", "DeleteResult", "Event", "FutureRevision", "KeyValue",
+           "LocalStorage", "Put", "PutResult", "Range", "RangeResult", "Storage", "Store", "StoreError", "Txn",
+           "TxnResult", "Watch", "WatchBatch", "prefix_end"]
