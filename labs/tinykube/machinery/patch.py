@@ -71,6 +71,8 @@ def strategic_merge_patch(original: Object, patch: Object | None, typed: Typed) 
 
     Genuine counterpart: apimachinery's strategicpatch. Raises ApiError for a patch that contradicts itself.
     """
+    if patch is not None and not isinstance(patch, dict):
+        raise bad_request(f"json: cannot unmarshal {json_type(patch)} into Go value of type map[string]interface {{}}")
     return merge_objects(copy.deepcopy(original), copy.deepcopy(patch or {}), typed)
 
 
@@ -245,18 +247,35 @@ def go_type(value: Any) -> str:
     return names.get(type(value), "%!s(<nil>)")
 
 
+def json_type(value: Any) -> str:
+    """The name of `value`'s JSON type, as Go's decoder calls it."""
+    names = {dict: "object", list: "array", str: "string", bool: "bool", type(None): "null"}
+    return names.get(type(value), "number")
+
+
 REJECTED = "the server rejected our request due to an error in our request"
 
 
 def json_patch(document: Any, operations: list[Object]) -> Any:
     """`document` after each of `operations` in turn (RFC 6902). Raises ApiError 422 if one can't be done."""
+    check_operations(operations)
     root = {"": copy.deepcopy(document)}
     for operation in operations:
         try:
             apply_operation(root, operation)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ApiError(422, REJECTED, "Invalid", {}) from error
     return root[""]
+
+
+def check_operations(operations: Any) -> None:
+    """A JSON patch is a list of objects; anything else is told in the genuine words."""
+    text = "error decoding patch: json: cannot unmarshal {} into Go value of type {}handlers.jsonPatchOp"
+    if not isinstance(operations, list):
+        raise bad_request(text.format(json_type(operations), "[]"))
+    for operation in operations:
+        if not isinstance(operation, dict):
+            raise bad_request(text.format(json_type(operation), ""))
 
 
 def apply_operation(root: Object, operation: Object) -> None:
