@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cells import restore
-    from .doctor import doctor
+    from .checkup import doctor
     from .shell import Result, kubectl, run, use
     from .tiers import available, has
 
 _HOMES = {
     "available": "tiers",
-    "doctor": "doctor",
+    "doctor": "checkup",
     "has": "tiers",
     "kubectl": "shell",
     "restore": "cells",

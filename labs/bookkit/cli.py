@@ -136,7 +136,7 @@ def _refresh(chosen: argparse.Namespace) -> int:
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from .doctor import doctor
+    from .checkup import doctor
 
     print(doctor())
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -100,7 +99,7 @@ def machine() -> dict[str, str]:
     disk = shutil.disk_usage(Path.home() if Path.home().exists() else "/")
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} processors",
-        "Python": f"{platform.python_version()} in {sys.prefix}",
+        "Python": platform.python_version(),
         "memory": f"{_gib(free)} free of {_gib(total)} (a kind cluster wants 2 GiB)",
         "disk": f"{_gib(disk.free)} free of {_gib(disk.total)} (Docker and kind want 5 GiB)",
     }
