@@ -45,6 +45,9 @@ THEME = TerminalTheme(
     [(139, 148, 158), (255, 161, 152), (152, 230, 158), (242, 204, 96), (165, 214, 255), (226, 197, 255),
      (160, 232, 238), (255, 255, 255)])
 
+DEFAULT_RULES = {"", f"color: {THEME.foreground_color.hex}", f"text-decoration-color: {THEME.foreground_color.hex}",
+                 f"background-color: {THEME.background_color.hex}"}
+
 
 class CockpitError(Exception):
     """What the cockpit could not do, and what would help."""
@@ -175,7 +178,8 @@ CSS = (
     ".kbh-term .kbh-cur{background:#e2e6ec;color:#1b1f27}"
     ".kbh-term figcaption{font-size:.9em;margin-top:.4em}"
     "@container (max-width:560px){.kbh-term .kbh-grid .kbh-pane{grid-column:1/-1!important;grid-row:auto!important}"
-    ".kbh-term .kbh-grid pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:11px!important}}"
+    ".kbh-term .kbh-grid pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:11px!important}"
+    ".kbh-term .kbh-grid .kbh-name{font-size:12px}}"
 )
 
 
@@ -209,8 +213,9 @@ def _line_html(ansi: str, cursor: int | None = None) -> str:
     styles: list[str] = [""] * len(plain)
     for span in text.spans:
         style = span.style if isinstance(span.style, Style) else Style.parse(str(span.style))
+        css = "; ".join(rule for rule in style.get_html_style(THEME).split("; ") if rule not in DEFAULT_RULES)
         for i in range(span.start, min(span.end, len(plain))):
-            styles[i] = style.get_html_style(THEME)
+            styles[i] = css
     out, start = [], 0
     for i in range(1, len(plain) + 1):
         at_cursor = cursor is not None and (i == cursor or start == cursor)
@@ -408,9 +413,10 @@ class Cockpit:
         for number in range(1, 100):
             self.socket = f"kbh-{self.name}" + (f"-{number}" if number > 1 else "")
             self._watchdog = start_watchdog(self.socket_path(), self.mark)
-            done = self._call("-f", os.devnull, "new-session", "-d", "-s", self.name, "-n", self.name,
-                              "-x", str(self.width), "-y", str(self.height), *self._where(),
-                              "-e", f"{MARK}={self.mark}", clean_shell(self.mark))
+            done = self._call(
+                "-f", os.devnull, "start-server", ";", "set-option", "-g", "history-limit", "50000", ";",
+                "new-session", "-d", "-s", self.name, "-n", self.name, "-x", str(self.width), "-y", str(self.height),
+                *self._where(), "-e", f"{MARK}={self.mark}", clean_shell(self.mark))
             if done.returncode == 0:
                 return
             stand_down(self._watchdog)
@@ -420,7 +426,7 @@ class Cockpit:
         raise CockpitError(f"There are 99 cockpits named {self.name!r}. End some: tmux -L kbh-{self.name} kill-server")
 
     def _fill(self) -> None:
-        for option in (("-g", "remain-on-exit", "on"), ("-g", "history-limit", "50000"), ("-g", "status", "off"),
+        for option in (("-g", "remain-on-exit", "on"), ("-g", "status", "off"),
                        ("-g", "default-command", clean_shell(self.mark)), ("-g", "allow-rename", "off"),
                        ("-g", "automatic-rename", "off"), ("-g", "mouse", "on"),
                        ("-g", "pane-border-status", "top"), ("-g", "pane-border-format", " #{@component} ")):

@@ -13,8 +13,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+BOOK = Path(__file__).resolve().parents[2] / "book"
 Object = dict[str, Any]
 
 DARK = ("--ink:#e6edf3;--soft:#aab4c0;--line:#76828f;--paper:#161b22;--fill:#222a35;"
@@ -35,10 +37,10 @@ STYLE = (
     ".kbh-fig svg .box{fill:var(--fill);stroke:var(--line)}.kbh-fig svg .line{stroke:var(--line);fill:none}"
     ".kbh-fig svg .dash{stroke:var(--line);stroke-dasharray:3 4;fill:none}"
     ".kbh-fig svg .paper{fill:var(--paper)}.kbh-fig svg .band{fill:var(--fill)}"
-    ".kbh-fig svg .halo{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}"
     + "".join(f".kbh-fig svg .{c}{{stroke:var(--{c})}}.kbh-fig svg .f{c}{{fill:var(--{c});stroke:none}}"
               f".kbh-fig svg text.t{c}{{fill:var(--{c});stroke:none}}" for c in "abcde")
-    + ".kbh-fig figcaption,.kbh-fig summary{color:var(--soft);font-size:.88em}"
+    + ".kbh-fig svg text.halo{paint-order:stroke;stroke:var(--paper);stroke-width:5px;stroke-linejoin:round}"
+    ".kbh-fig figcaption,.kbh-fig summary{color:var(--soft);font-size:.88em}"
     ".kbh-fig details table{font-size:.82em;border-collapse:collapse;color:var(--ink)}"
     ".kbh-fig details td,.kbh-fig details th{padding:2px 8px;text-align:left;border-bottom:1px solid #8883;"
     "background:none;color:var(--ink)}"
@@ -201,6 +203,8 @@ def bar_chart(values: Mapping[str, tuple[float, float] | float], title: str = "H
         if of is not None:
             body.append(box(left, y, max(full * of / top, 1), 22, "box", 3))
         body.append(box(left, y, max(full * min(used, top) / top, 1), 22, "fd" if over else "fa", 3))
+        if over and of is not None:
+            body.append(line(left + full * of / top, y - 3, left + full * of / top, y + 25, "line", 2))
         body.append(text(left + full + 10, y + 16, words, "s"))
         said.append(f"{name}: {words}")
     width = left + full + 24 + max((text_width(s, 11.5) for s in said), default=60)
@@ -253,10 +257,25 @@ def front_picture(built: Iterable[str], title: str = "The cluster that this book
 
 
 def front_html(built: Iterable[str]) -> str:
-    """The front page's picture as a figure with the colors of the theme, to be put into a page as raw HTML."""
-    style = STYLE + ".kbh-front svg{width:100%;height:auto}"
-    style += ".kbh-front a:hover rect{stroke-width:3}"
-    return f'<figure class="kbh-fig kbh-front"><style>{style}</style>{front_picture(built)}</figure>'
+    """The front page's picture as raw HTML: the SVG, and on a phone the same parts as a list of links."""
+    done = set(built)
+    style = STYLE + (
+        ".kbh-front svg{width:100%;height:auto}.kbh-front a:hover rect{stroke-width:3}"
+        ".kbh-front ul{display:none;list-style:none;margin:0;padding:0;grid-template-columns:1fr 1fr;gap:8px}"
+        ".kbh-front li{margin:0}.kbh-front li a{display:block;padding:10px;border:1px dashed var(--line);"
+        "border-radius:8px;color:var(--ink);text-decoration:none}"
+        ".kbh-front li a.a{border:1px solid var(--a);background:var(--fill);font-weight:600}"
+        "@media(max-width:600px){.kbh-front svg{display:none!important}.kbh-front ul{display:grid}}")
+    parts = "".join(f'<li><a href="{chapter}.html"{" class=a" * (key in done)}>{esc(words)}'
+                    f'{"" if key in done else ", not yet"}</a></li>' for key, words, chapter, *_ in PARTS)
+    return (f'<figure class="kbh-fig kbh-front"><style>{style}</style>{front_picture(done)}<ul>{parts}</ul></figure>')
+
+
+def write_front(book: Path = BOOK) -> Path:
+    """Write the front page's picture, `_static/cluster.html`: a part is built when its chapter is there."""
+    target = book / "_static" / "cluster.html"
+    target.write_text(front_html(key for key, _, chapter, *_ in PARTS if (book / f"{chapter}.ipynb").exists()) + "\n")
+    return target
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
@@ -264,3 +283,6 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
 
+
+if __name__ == "__main__":
+    print(f"wrote {write_front()}")

@@ -257,8 +257,10 @@ def lanes_of(obj: Object) -> dict[str, str]:
         reason = condition.get("reason")
         lanes[condition["type"]] = value if value == "True" or not reason else f"{value}: {reason}"
     for container in status.get("containerStatuses", []):
-        kind, facts = next(iter(container.get("state", {}).items()), ("waiting", {}))
-        word = facts.get("reason") or kind if isinstance(facts, dict) else kind
+        state: dict[str, Object | None] = container.get("state", {})
+        kind = next((k for k, v in state.items() if v is not None), "waiting")
+        facts = state.get(kind) or {}
+        word = facts.get("reason") or kind
         word = "running" if kind == "running" else f"{word} ({facts['exitCode']})" if "exitCode" in facts else word
         again = f", restart {container['restartCount']}" if container.get("restartCount") else ""
         lanes[f"container {container['name']}"] = word + again
@@ -361,7 +363,7 @@ def _message(n: int, step: Step, centers: Mapping[str, float], y: float, times: 
     shown += [text(8, y + 16, f"{step.at * 1000:.0f} ms" if times else str(n), "s")]
     if x1 == x2:
         return [*shown, text(x1 + 8, y + 6, _words(step), f"t{color} halo")]
-    shown += [text((x1 + x2) / 2, y + 4, _words(step), f"m code t{color}"), arrow(x1, y + 12, x2, y + 12, color)]
+    shown += [text((x1 + x2) / 2, y + 4, _words(step), f"m code t{color} halo"), arrow(x1, y + 12, x2, y + 12, color)]
     return shown
 
 
