@@ -97,18 +97,18 @@ def open_target(name: str) -> Iterator[Target]:
             cluster = stack.enter_context(background(Cluster(nodes=1)))
             found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "kubelet"}))
         elif name == "genuine":
-            from genuine import control_plane, find
-            missing = find.missing("genuine")
-            if missing:
-                pytest.skip(missing)
-            plane = stack.enter_context(control_plane())
+            from genuine import MissingPart, control_plane
+            try:
+                plane = stack.enter_context(control_plane())
+            except MissingPart as missing:
+                pytest.skip(str(missing))
             found = Target(name, str(plane.kubeconfig), frozenset({"scheduler", "controller-manager"}))
         elif name == "kind":
-            from genuine import find, kind_cluster
-            missing = find.missing("kind")
-            if missing:
-                pytest.skip(missing)
-            kind = stack.enter_context(kind_cluster())
+            from genuine import MissingPart, kind_cluster
+            try:
+                kind = stack.enter_context(kind_cluster())
+            except MissingPart as missing:
+                pytest.skip(str(missing))
             found = Target(name, str(kind.kubeconfig), frozenset({"scheduler", "controller-manager", "kubelet"}))
         elif name.startswith("kubeconfig:"):
             path = str(Path.home() / ".kube" / "config")

@@ -171,8 +171,8 @@ def test_watch_ends_when_its_time_is_up(ns: Namespace) -> None:
 
 def test_watch_with_a_version_that_is_no_number(ns: Namespace) -> None:
     answer = ns.call("GET", "/configmaps", watch="true", resourceVersion="soon", timeoutSeconds=1)
-    assert answer.status_code in (400, 422), answer.text
-    assert "resource" in answer.json()["message"].lower()
+    assert answer.status_code >= 400, "genuine says 500, which is hard to call right"
+    assert 'resourceVersion: Invalid value: "soon"' in answer.json()["message"]
 
 
 def test_watch_list_marks_the_end_of_the_beginning(colors: Namespace) -> None:
