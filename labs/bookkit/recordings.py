@@ -93,7 +93,7 @@ def facts(tier: str) -> dict[str, str]:
         found[name] = parts.find(name).version or "(no version told)"
     if tier in {"kind", "genuine"} and parts.find("kubectl").found:
         found["kubectl"] = parts.find("kubectl").version
-    return found
+    return dict(sorted(found.items()))  # as the notebook keeps them
 
 
 def banner(tier: str, lines: list[str]) -> str:

@@ -7,19 +7,21 @@ hidden from the eye alone.
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 from docutils import nodes  # type: ignore[import-untyped]
 
-from .book import options, without_options
+from .book import options
 from .tiers import TIERS
 
+OPTION_LINES = re.compile(r'(<pre><span></span>)((?:<span class="c1">#\|[^\n]*</span>\n)+)')
 STYLE = """
 .bookkit-caption{display:flex;gap:.5rem;align-items:baseline;flex-wrap:wrap;font-size:.8rem;margin:.2rem 0 .1rem}
 .bookkit-file{font-family:var(--pst-font-family-monospace,monospace);font-weight:600;color:var(--pst-color-text-base)}
 .bookkit-of,.bookkit-experiment{color:var(--pst-color-text-muted)}
 .bookkit-tier{border:1px solid currentColor;border-radius:.6rem;padding:0 .5rem;color:var(--pst-color-text-muted)}
-.bookkit-options{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre;user-select:all}
+.bookkit-options{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 """
 
 
@@ -33,23 +35,16 @@ def setup(app: Any) -> dict[str, Any]:
 def _style(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     if doctree is not None:
         app.add_css_file(None, body=STYLE, priority=900)
+    if "#|" in context.get("body", ""):
+        context["body"] = OPTION_LINES.sub(r'\1<span class="bookkit-options">\2</span>', context["body"])
 
 
 def _captions(app: Any, doctree: nodes.document, docname: str) -> None:
-    """Put a caption above every code cell that has option lines, and take the lines out of sight."""
+    """Put a caption above every code cell that has option lines."""
     for block in list(doctree.findall(nodes.literal_block)):
-        found = options(block.rawsource or block.astext())
-        if not found:
-            continue
-        body = without_options(block.astext())
-        text = block.astext()
-        head = text[: len(text) - len(body)]
-        block.children = [nodes.Text(body)]
-        block.rawsource = body
-        caption = caption_of(found)
+        caption = caption_of(options(block.astext()))
         if caption:
             block.parent.insert(block.parent.index(block), nodes.raw("", caption, format="html"))
-        block["bookkit_options"] = head
 
 
 def caption_of(found: dict[str, str]) -> str:
