@@ -1,0 +1,119 @@
+"""Sends requests over HTTP: a Handler whose other end is a server somewhere else."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from ssl import SSLContext
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from yarl import URL
+
+from tinykube.client.kubeconfig import Access
+from tinykube.machinery.wire import Request, Response
+
+TIMEOUT = 60.0                    # seconds for a whole answer; a stream may last, only its beginning may not
+ENDLESS = {"watch", "follow"}     # query parameters that ask for a stream
+
+
+class HttpTransport:
+    """A pool of connections to one server. Call it with a request, as any Handler; close it at the end.
+
+    Raises ConnectionError, in words, when the server can't be reached or hangs up, TimeoutError when it is silent.
+    """
+
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, tls: SSLContext | None = None,
+                 timeout: float = TIMEOUT) -> None:
+        self.url, self.headers, self.tls, self.timeout = url.rstrip("/"), dict(headers or {}), tls, timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_access(cls, access: Access) -> HttpTransport:
+        """A transport to the server of a kubeconfig, with its trust and its identity."""
+        headers = {"authorization": f"Bearer {access.token}"} if access.token else {}
+        return cls(access.url, headers=headers, tls=access.tls())
+
+    async def __aenter__(self) -> HttpTransport:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; streams that are still open end."""
+        if self._session:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def __call__(self, request: Request) -> Response:
+        return await self.send(request)
+
+    async def send(self, request: Request) -> Response:
+        """The answer: complete, unless the request asks to watch or to follow; then its body is a stream."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                answer = await self._connections().request(
+                    request.method, self._address(request), data=request.body or None,
+                    headers=self.headers | dict(request.headers), allow_redirects=False)
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                if answer.status < 300 and wants_stream(request):
+                    return Response(answer.status, HttpStream(answer, self.url), headers)
+                return Response(answer.status, await answer.read(), headers)
+        except TimeoutError:
+            raise TimeoutError(f"{self.url} did not answer {request.method} {request.path} "
+                               f"within {self.timeout:g} seconds") from None
+        except aiohttp.ClientError as error:
+            raise unreachable(self.url, error) from None
+
+    def _address(self, request: Request) -> URL:
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        return URL(self.url + quote(request.path, safe="/:@!$&'()*+,;=~") + query, encoded=True)
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self.tls or True),
+                cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None),
+                skip_auto_headers=["Accept-Encoding", "Content-Type", "User-Agent"])
+        return self._session
+
+
+class HttpStream:
+    """The body of an answer that goes on. Iterate over it; closing it tells the server that nobody listens."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, url: str) -> None:
+        self._answer, self._url = answer, url
+
+    def __aiter__(self) -> HttpStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._answer.content.readany()
+        except aiohttp.ClientError as error:
+            raise unreachable(self._url, error) from None
+        if not chunk:
+            self._answer.release()
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        self._answer.close()
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether the answer to a request goes on until somebody ends it."""
+    return any(name in ENDLESS and value.lower() in ("1", "t", "true") for name, value in request.query)
+
+
+def unreachable(url: str, error: aiohttp.ClientError) -> ConnectionError:
+    """What went wrong between us and the server, as a sentence."""
+    cause = getattr(error, "os_error", None) or error.__cause__ or error
+    if isinstance(cause, ConnectionRefusedError):
+        return ConnectionRefusedError(f"nothing listens at {url}: is the server running?")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return ConnectionError(f"{url} is not to be trusted: {cause}")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return ConnectionResetError(f"{url} hung up in the middle of an answer")
+    return ConnectionError(f"cannot talk to {url}: {cause}")
