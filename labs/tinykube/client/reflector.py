@@ -18,7 +18,8 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, key_of
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 30.0     # seconds
+FIRST_BACKOFF = 0.2           # seconds
+LONGEST_BACKOFF = 30.0
 
 Changed = Callable[[Object, Object], None]
 Happened = Callable[[Object], None]

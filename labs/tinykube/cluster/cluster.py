@@ -63,7 +63,7 @@ class Cluster:
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
         self.nodes: dict[str, NodePart] = {}
         self.store = Store()
-        self.scheduler: Scheduler | None = None
+        self.schedulers: list[Scheduler] = []                          # none, or one
         self.api: ApiPart | None = None
         self.url = ""
         self.kubeconfig = self.directory / "kubeconfig"
@@ -148,10 +148,22 @@ class Cluster:
 
     async def start_scheduler(self) -> Callable[[], Awaitable[None]]:
         """A scheduler, with a client of its own."""
-        self.scheduler = Scheduler(self.client_of("tinykube-scheduler"), clock=self.clock,
-                                   random=self.random("scheduler"), log=self.log)
-        await self.scheduler.start()
-        return self.scheduler.stop
+        scheduler = Scheduler(self.client_of("tinykube-scheduler"), clock=self.clock,
+                              random=self.random("scheduler"), log=self.log)
+        await scheduler.start()
+        self.schedulers.append(scheduler)
+        return self.stop_scheduler
+
+    async def stop_scheduler(self) -> None:
+        """Stop the scheduler; pods that it has not placed wait for the next one."""
+        await self.schedulers.pop().stop()
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler that runs, to look into."""
+        if not self.schedulers:
+            raise RuntimeError("no scheduler is running")
+        return self.schedulers[0]
 
     async def dial(self, node: Object, request: Request) -> Response:
         """What the api-server uses to reach a kubelet."""

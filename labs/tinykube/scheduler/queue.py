@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from tinykube.machinery.clock import Clock
 from tinykube.scheduler.nodeinfo import PodInfo
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 10.0     # seconds, the genuine defaults
+FIRST_BACKOFF = 1.0           # seconds, as the genuine defaults
+LONGEST_BACKOFF = 10.0
 
 
 @dataclass
