@@ -12,7 +12,8 @@ from pathlib import Path
 from . import tiers
 
 PARTS = {
-    "anywhere": ("python", "kubectl", "tmux"),
+    "anywhere": ("python", "kubectl"),
+    "tmux": ("tmux",),
     "linux-root": (),
     "docker": ("docker", "busybox"),
     "genuine": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
@@ -20,6 +21,7 @@ PARTS = {
 }
 WITHOUT = {
     "anywhere": "",
+    "tmux": "cells that watch programs in the cockpit",
     "linux-root": "cells that make namespaces, cgroups and network rules",
     "docker": "cells that start containers with Docker, and kind",
     "genuine": "cells that start genuine etcd and kube-* programs",

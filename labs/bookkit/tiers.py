@@ -12,6 +12,7 @@ from typing import Any
 
 TIERS = {
     "anywhere": "Python alone: a laptop, Binder, CI",
+    "tmux": "tmux, in which the cockpit shows many programs at once",
     "linux-root": "root on Linux: namespaces, cgroups, nftables",
     "docker": "a Docker daemon",
     "genuine": "genuine etcd and kube-* binaries",

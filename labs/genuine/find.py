@@ -110,6 +110,8 @@ def tier_problems(tier: str) -> list[str]:
     """Why this machine cannot run cells of `tier`: one sentence for each thing missing, [] when it can."""
     if tier == "anywhere":
         return []
+    if tier == "tmux":
+        return [part.problem for part in parts(("tmux",)).values() if not part.found]
     if tier == "linux-root":
         return [] if LINUX and os.geteuid() == 0 else ["needs root on Linux; start JupyterLab as root in a machine of its own"]
     if tier == "docker":
@@ -119,7 +121,7 @@ def tier_problems(tier: str) -> list[str]:
     if tier == "kind":
         missing = [part.problem for part in parts(("kind", "docker")).values() if not part.found]
         return missing + tier_problems("docker")
-    raise ValueError(f"no tier is called {tier!r}; there are anywhere, linux-root, docker, genuine, kind")
+    raise ValueError(f"no tier is called {tier!r}; there are anywhere, tmux, linux-root, docker, genuine, kind")
 
 
 def _folders(name: str) -> Iterator[Path]:
