@@ -10,7 +10,6 @@ import http.client
 import os
 import platform
 import re
-import shutil
 import socket
 import subprocess
 import sys

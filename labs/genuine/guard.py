@@ -80,7 +80,7 @@ class Guard:
 
     def end(self) -> None:
         """Leave nothing behind."""
-        self.stop(list(reversed(self.children)), 5.0)
+        self.stop(list(self.children), 5.0, kill=True)  # what they wrote goes, too: nothing to save
         for argv in self.commands:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
