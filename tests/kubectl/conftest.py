@@ -1,0 +1,42 @@
+"""One tiny and one genuine api-server for all tests here; the genuine one where its binaries are."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from genuine.find import tier_problems
+from tinykube.client import kubeconfig
+from tinykube.machinery.clock import SystemClock
+from tinykube.machinery.eventlog import EventLog
+from tinykube.store import LocalStorage, Store
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a tiny api-server that listens in a thread."""
+    from tinykube.api import new_server
+    from tinykube.api.http import serve
+    folder = tmp_path_factory.mktemp("tiny")
+    with start_blocking_portal() as portal:
+        server = new_server(LocalStorage(Store()), clock=SystemClock(), random=Random(0), log=EventLog())
+        portal.call(server.start)
+        http = portal.call(serve, server.handle)
+        try:
+            yield kubeconfig.write(folder / "config", http.url)
+        finally:
+            portal.call(http.close)
+            portal.call(server.stop)
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[Any]:
+    """A genuine api-server with etcd and nothing else, so that nobody but the test changes anything."""
+    if problems := tier_problems("genuine"):
+        pytest.skip(f"tier genuine: {problems[0]}")
+    from genuine import control_plane
+    with control_plane(("apiserver",)) as genuine:
+        yield genuine

@@ -1,0 +1,134 @@
+"""The same command to tiny and to genuine: output and exit status have to be equal; tier genuine."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bookkit import kubectl
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  nodeSelector: {disk: ssd}
+  containers:
+  - {name: web, image: "box:1", command: [sleep, "60"], ports: [{containerPort: 80}],
+     resources: {requests: {memory: 64Mi, cpu: 100m}}, env: [{name: COLOR, value: red}]}
+  - {name: log, image: "box:1"}
+"""
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: ant, labels: {disk: ssd, node-role.kubernetes.io/worker: ""}}
+"""
+CONFIG = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: colors}
+data: {sky: blue, grass: green}
+"""
+EVENT = """
+apiVersion: v1
+kind: Event
+metadata: {name: web.1, namespace: default}
+involvedObject: {apiVersion: v1, kind: Pod, name: web, namespace: default}
+reason: Tested
+message: it was tested
+type: Normal
+count: 2
+source: {component: test}
+firstTimestamp: "2026-01-01T00:00:00Z"
+lastTimestamp: "2026-01-01T00:00:00Z"
+"""
+LEASE = """
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: turn}
+spec: {holderIdentity: me, leaseDurationSeconds: 15}
+"""
+
+SCENARIOS: dict[str, list[tuple[str, str]]] = {
+    "configmaps": [
+        ("create -f -", CONFIG), ("create -f -", CONFIG), ("get cm colors", ""), ("get cm colors -o yaml", ""),
+        ("get cm colors -o json", ""), ("get cm colors -o jsonpath={.data.sky}", ""), ("get cm colors -o name", ""),
+        ("get cm -o custom-columns=NAME:.metadata.name,SKY:.data.sky --field-selector metadata.name=colors", ""),
+        ("describe cm colors", ""), ("label cm colors a=b", ""), ("label cm colors a=c", ""),
+        ("label cm colors a=c --overwrite", ""), ("label cm colors a-", ""), ("annotate cm colors note=x", ""),
+        ("get cm -l a=b", ""), ("get cm -l 'a in (b'", ""), ("get cm --show-labels --field-selector metadata.name=colors", ""),
+        ("patch cm colors --type=merge -p '{\"data\":{\"sky\":\"grey\"}}'", ""),
+        ("patch cm colors -p '{\"data\":{\"grass\":null}}'", ""),
+        ("patch cm colors --type=json -p '[{\"op\":\"replace\",\"path\":\"/data/sky\",\"value\":\"red\"}]'", ""),
+        ("patch cm colors --type=json -p '[{\"op\":\"test\",\"path\":\"/data/sky\",\"value\":\"blue\"}]'", ""),
+        ("patch cm colors -p '{\"data\"'", ""), ("get cm colors -o jsonpath={.data}", ""),
+        ("replace -f -", CONFIG), ("get cm colors -o jsonpath={.data}", ""),
+        ("create -f -", CONFIG.replace("data:", "date:").replace("colors", "typo")), ("delete cm colors", ""),
+        ("delete cm colors", ""), ("delete cm colors --ignore-not-found", ""),
+        ("create configmap made --from-literal=a=1", ""), ("create configmap made --from-literal=a=1", ""),
+        ("create configmap A_b", ""), ("get cm made -o yaml", ""), ("delete cm made --wait=true", ""),
+    ],
+    "apply": [
+        ("apply -f -", CONFIG), ("apply -f -", CONFIG), ("apply -f -", CONFIG.replace("blue", "grey")),
+        ("apply -f -", CONFIG.replace(", grass: green", "")), ("get cm colors -o jsonpath={.data}", ""),
+        ("diff -f -", CONFIG.replace(", grass: green", "")), ("apply --dry-run=server -f -", CONFIG),
+        ("apply view-last-applied cm colors", ""), ("delete -f -", CONFIG), ("apply -f -", POD),
+        ("apply -f -", POD.replace("box:1", "box:2")), ("get pod web -o jsonpath={.spec.containers[*].image}", ""),
+        ("apply -f -", POD.replace("app: web", "app: other")), ("get pod web --show-labels", ""),
+        ("apply -f -", POD.replace("value: red", "value: green")), ("delete pod web --force --grace-period=0", ""),
+    ],
+    "pods": [
+        ("create -f -", NODE), ("create -f -", POD), ("get pods", ""), ("get po -o wide", ""), ("get pods -A", ""),
+        ("get pod web -o yaml", ""), ("describe pod web", ""), ("get pods --sort-by=.metadata.name", ""),
+        ("get pods --field-selector spec.nodeName=ant", ""), ("get pods --field-selector spec.color=red", ""),
+        ("get pods -l app=web -o name", ""), ("get pod nobody", ""), ("get all", ""), ("create -f -", EVENT),
+        ("get events --field-selector involvedObject.name=web", ""), ("events", ""), ("describe pod web", ""),
+        ("delete event web.1", ""), ("wait --for=condition=Ready pod/web --timeout=1s", ""),
+        ("wait --for=jsonpath={.status.phase}=Pending pod/web --timeout=5s", ""),
+        ("delete pod web --grace-period=0 --force", ""), ("get pods", ""),
+        ("run once --image=box:1 --restart=Never -- true", ""), ("get pod once -o yaml", ""), ("delete pod once --now", ""),
+        ("create -f -", POD.replace("name: web,", "name: Web_1,")), ("create -f -", POD.replace("containers", "containerz")),
+    ],
+    "nodes": [
+        ("create -f -", NODE.replace("ant", "bee")), ("get nodes", ""), ("get node bee -o wide", ""),
+        ("cordon bee", ""), ("cordon bee", ""), ("get node bee", ""), ("uncordon bee", ""),
+        ("taint node bee k=v:NoSchedule", ""), ("taint node bee k=v:NoSchedule", ""), ("taint node bee k-", ""),
+        ("get node bee -o jsonpath={.spec}", ""), ("describe node bee", ""), ("delete node bee", ""), ("get node bee", ""),
+    ],
+    "the rest": [
+        ("create namespace lab", ""), ("get ns", ""), ("describe ns lab", ""), ("create -f -", LEASE), ("get leases", ""),
+        ("describe lease turn", ""), ("delete lease turn", ""), ("api-versions --no-such-flag", ""),
+        ("explain pod.spec.containers.env", ""), ("explain lease --recursive", ""), ("explain node.status.nope", ""),
+        ("explain cm", ""), ("get unicorns", ""), ("get pods/x/y", ""), ("get --raw /livez", ""), ("get --raw /readyz", ""),
+        ("get --raw /nope", ""),
+    ],
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_same_words(name: str, tiny: Path, plane: Any) -> None:
+    different = []
+    for command, text in SCENARIOS[name]:
+        ours, theirs = (told(command, text, where) for where in (tiny, plane.kubeconfig))
+        if ours != theirs:
+            different.append(f"$ kubectl {command}\n--- tiny\n{ours}\n--- genuine\n{theirs}")
+    assert not different, "\n\n".join(different)
+
+
+SANITIZE = [
+    (r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "<TIME>"), (r"\w{3}, \d\d \w{3} \d{4} [\d:]+ [+-]\d{4}", "<TIME>"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<UID>"), (r'(resourceVersion"?: "?)\d+', r"\1<RV>"),
+    (r"https?://127[\d.:]+", "<URL>"), (r"/tmp/\S+", "<TMP>"), (r"(?<=\s)(\d+[smhd]){1,2}(?=[\s)])", "<AGE>"),
+    (r"[ \t]+", " "),
+]
+
+
+def told(command: str, text: str, kubeconfig: Path) -> str:
+    """What kubectl printed, and its exit status, without what differs from run to run."""
+    result = kubectl(command, cluster=kubeconfig, input=text or None, quiet=True)
+    words = f"{result}{result.stderr}exit status {result.status}"
+    for pattern, mark in SANITIZE:
+        words = re.sub(pattern, mark, words)
+    return words
