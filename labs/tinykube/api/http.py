@@ -5,6 +5,7 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +21,7 @@ from tinykube.machinery.wire import Handler, Request, Response, close
 BODY_LIMIT = 3 << 20              # bytes in one request, the genuine api-server's limit
 IDLE = 90.0                       # seconds that a connection may wait for a complete request head
 STALL = 30.0                      # seconds without progress, sending or receiving, after which a client is cut off
+SEND_BUFFER = 128 << 10           # bytes that the system holds for one client that does not read
 GRACE = 2.0                       # seconds that running requests get when the server stops
 
 
@@ -189,6 +191,11 @@ class _Connection(web.RequestHandler):
     """A connection. What is not HTTP is answered as everything else is: by a Status."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Bound what the system keeps for a client that does not read: a thousand of them are no memory leak."""
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
                      message: str | None = None) -> web.StreamResponse:
