@@ -40,12 +40,12 @@ async def test_paths_and_verbs() -> None:
     await client.create("pods", {"target": {}}, "lab", name="web", subresource="binding")
     await client.update("leases", obj)
     await client.patch("pods", "web", {"x": 1}, "lab", type="merge")
-    await client.delete("pods", "a/b", "lab", grace_seconds=0, uid="u")
+    await client.delete("pods", "a b", "lab", grace_seconds=0, uid="u")
     assert [(request.method, request.path) for request in server.requests] == [
         ("GET", "/api/v1/namespaces/lab/pods/web/status"), ("GET", "/api/v1/nodes"),
         ("POST", "/api/v1/namespaces/lab/pods"), ("POST", "/api/v1/namespaces/lab/pods/web/binding"),
         ("PUT", "/apis/coordination.k8s.io/v1/namespaces/lab/leases/web"),
-        ("PATCH", "/api/v1/namespaces/lab/pods/web"), ("DELETE", "/api/v1/namespaces/lab/pods/a%2Fb")]
+        ("PATCH", "/api/v1/namespaces/lab/pods/web"), ("DELETE", "/api/v1/namespaces/lab/pods/a b")]
     assert server.requests[1].query == (("labelSelector", "a=b"), ("limit", "5"), ("allowWatchBookmarks", "true"))
     assert server.requests[5].headers["content-type"] == "application/merge-patch+json"
     assert server.requests[0].headers["user-agent"] == "me/1"
@@ -56,6 +56,11 @@ async def test_paths_and_verbs() -> None:
 async def test_unknown_resource_says_what_is_known() -> None:
     with pytest.raises(KeyError, match=r"unknown resource 'podz': known are configmaps, events, leases"):
         await Client(Recording()).get("podz", "x")
+
+
+async def test_a_name_cannot_reach_beyond_its_place() -> None:
+    with pytest.raises(ValueError, match="contains no slash"):
+        await Client(Recording()).get("pods", "../../secrets", "lab")
 
 
 @pytest.mark.parametrize(("body", "message"), [

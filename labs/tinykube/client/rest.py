@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import quote
 
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object
@@ -45,11 +44,10 @@ class Client:
         """The URL path of a collection, of one object in it, or of a part of that object."""
         if resource not in self.prefixes:
             raise KeyError(f"unknown resource {resource!r}: known are {', '.join(sorted(self.prefixes))}")
-        parts = [self.prefixes[resource]]
-        if namespace:
-            parts += ["namespaces", quote(namespace, safe="")]
-        parts += [resource] + [quote(part, safe="") for part in (name, subresource) if part]
-        return "/".join(parts)
+        if "/" in (name or "") or "/" in (namespace or ""):
+            raise ValueError(f"a name contains no slash: {name!r} in namespace {namespace!r}")
+        where = ["namespaces", namespace] if namespace else []
+        return "/".join([self.prefixes[resource], *where, resource, *(part for part in (name, subresource) if part)])
 
     async def request(self, method: str, path: str, query: Query | None = None, body: Object | None = None,
                       content_type: str = "application/json") -> Response:

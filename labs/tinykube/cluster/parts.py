@@ -97,8 +97,20 @@ class NodePart:
         await self.runtime.close()
 
 
-async def dial_over_http(node: Object, request: Request) -> Response:
-    """Ask the kubelet of a node, where the node's status says that it listens."""
-    port = dig(node, "status", "daemonEndpoints", "kubeletEndpoint", "Port")
-    addresses = {each["type"]: each["address"] for each in dig(node, "status", "addresses", default=[])}
-    return await HttpTransport(f"http://{addresses['InternalIP']}:{port}")(request)
+class Dialer:
+    """Reaches kubelets over HTTP, where their nodes' statuses say that they listen. Keeps connections."""
+
+    def __init__(self) -> None:
+        self.transports: dict[str, HttpTransport] = {}
+
+    async def __call__(self, node: Object, request: Request) -> Response:
+        """Ask the kubelet of a node."""
+        port = dig(node, "status", "daemonEndpoints", "kubeletEndpoint", "Port")
+        addresses = {each["type"]: each["address"] for each in dig(node, "status", "addresses", default=[])}
+        url = f"http://{addresses.get('InternalIP')}:{port}"
+        return await self.transports.setdefault(url, HttpTransport(url))(request)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for transport in self.transports.values():
+            await transport.close()

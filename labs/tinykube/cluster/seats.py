@@ -50,10 +50,15 @@ class Surroundings:
 
 async def start_api(at: Surroundings) -> Stop:
     """The api-server with its store, on the port that `up` chose."""
-    from tinykube.cluster.parts import ApiPart, dial_over_http
+    from tinykube.cluster.parts import ApiPart, Dialer
     from tinykube.store import Store
-    part = await ApiPart.start(Store(), dial_over_http, at.settings["port"], at.clock, at.random, at.log)
-    return part.stop
+    dialer = Dialer()
+    part = await ApiPart.start(Store(), dialer, at.settings["port"], at.clock, at.random, at.log)
+
+    async def stop() -> None:
+        await part.stop()
+        await dialer.close()
+    return stop
 
 
 async def start_scheduler(at: Surroundings) -> Stop:
