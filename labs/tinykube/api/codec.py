@@ -1,0 +1,120 @@
+"""Bodies to objects: by their content type, and only if they are of the kind that belongs where they were sent.
+
+Genuine counterpart: the serializers of k8s.io/apimachinery/pkg/runtime.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tinykube.api.validation import kind_of, type_errors
+from tinykube.machinery.errors import bad_request, unsupported_media_type
+from tinykube.machinery.objects import Object
+from tinykube.machinery.wire import Request
+
+if TYPE_CHECKING:
+    from tinykube.api.resources import Resource
+
+Decoder = Callable[[bytes, "Resource | None"], Any]
+SHOWN = 1024                             # bytes of a bad body that an error quotes
+
+
+def media_type(request: Request) -> str:
+    """The Content-Type without parameters; JSON if none is given, since some clients send none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
+
+
+def decode_json(body: bytes, resource: Resource | None) -> Any:
+    """A JSON body. Raises ApiError 400, saying where it stops being JSON."""
+    try:
+        return json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise unrecognized(resource, json_error(error), body) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"invalid character '{constant[0]}' looking for beginning of value")
+
+
+def json_error(error: Exception) -> str:
+    """A JSON error in the words of the genuine server's parser."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "exceeded max depth" if isinstance(error, RecursionError) else str(error)
+    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
+        return "unexpected end of JSON input"
+    where = {"Expecting value": "looking for beginning of value", "Extra data": "after top-level value",
+             "Expecting ':' delimiter": "after object key", "Expecting ',' delimiter": "after object key:value pair",
+             }.get(error.msg, "looking for beginning of object key string")
+    return f"invalid character '{error.doc[error.pos]}' {where}"
+
+
+def unrecognized(resource: Resource | None, why: str, body: bytes) -> Exception:
+    """400: the body is no object at all."""
+    kind = resource.kind if resource else "object"
+    shown = body[:SHOWN].decode("utf-8", "replace") or "<empty>"
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
+                       f"json parse error: {why} ({shown})")
+
+
+def decode_yaml(body: bytes, resource: Resource | None) -> Any:
+    """A YAML body: one document of what JSON can say."""
+    try:
+        return json.loads(json.dumps(yaml.load(body, Loader=JsonLoader)))
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise bad_request(f"the object provided is unrecognized (must be of type "
+                          f"{resource.kind if resource else 'object'}): yaml: {error}") from None
+
+
+class JsonLoader(yaml.SafeLoader):
+    """YAML without dates: a text that looks like a time stays a text, as in JSON."""
+
+
+JsonLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+DECODERS: dict[str, Decoder] = {"application/json": decode_json, "application/yaml": decode_yaml}
+
+
+def decode_object(request: Request, resource: Resource, decoders: Mapping[str, Decoder],
+                  other_kinds: tuple[str, ...] = ()) -> Object:
+    """The object in a request's body. Its kind and version may be left out, but must not be others."""
+    decoder = decoders.get(media_type(request))
+    if decoder is None:
+        raise unsupported_media_type(sorted(decoders))
+    body = decoder(request.body, resource)
+    if not isinstance(body, dict):
+        struct = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        raise unrecognized(resource, f"json: cannot unmarshal {kind_of(body)} into Go value of type {struct}",
+                           request.body)
+    kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
+    if kind in other_kinds:
+        return body
+    check_kind(resource, str(kind), str(version))
+    for error in type_errors({**body, "kind": resource.kind}):
+        raise cannot_handle(resource, resource.kind, resource.api_version, f"json: cannot unmarshal {error}")
+    rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if value is not None}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata, **rest}
+
+
+def check_kind(resource: Resource, kind: str, version: str) -> None:
+    """Raise ApiError 400 unless an object of this kind and version belongs to the resource."""
+    if (kind, version) == (resource.kind, resource.api_version):
+        return
+    if kind != resource.kind and version == resource.api_version and kind in KNOWN_KINDS:
+        package = resource.group.partition(".")[0] or "core"
+        why = f"converting (v1.{kind}) to ({package}.{resource.kind}): unknown conversion"
+    else:
+        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+    raise cannot_handle(resource, kind, version, why)
+
+
+KNOWN_KINDS = ("Pod", "Node", "Namespace", "ConfigMap", "Event", "Lease", "Secret", "Service", "Binding")
+
+
+def cannot_handle(resource: Resource, kind: str, version: str, why: str) -> Exception:
+    """400: the body is an object, but not one for this path."""
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {why}')

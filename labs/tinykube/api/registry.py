@@ -1,0 +1,123 @@
+"""The objects of one resource in the storage: read, list, insert, replace, remove. No rules, no HTTP.
+
+Genuine counterparts: k8s.io/apiserver/pkg/registry/generic/registry and pkg/storage/etcd3.
+"""
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tinykube.machinery.errors import already_exists, not_found
+from tinykube.machinery.objects import Object
+from tinykube.store import Compare, Delete, KeyValue, Put, Range, RangeResult, Storage, prefix_end
+
+if TYPE_CHECKING:
+    from tinykube.api.resources import Resource
+
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def encode(value: Any) -> bytes:
+    """A JSON value as bytes, without spaces."""
+    return _encoder.encode(value).encode("utf-8", "replace")
+
+
+class Record:
+    """One object as of one revision, and its JSON, which is made once however often it is sent."""
+
+    __slots__ = ("_json", "key", "obj", "revision")
+
+    def __init__(self, key: bytes, obj: Object, revision: int) -> None:
+        self.key, self.obj, self.revision = key, with_version(obj, revision), revision
+        self._json: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        if self._json is None:
+            self._json = encode(self.obj)
+        return self._json
+
+
+def with_version(obj: Object, revision: int) -> Object:
+    """`obj` with its resourceVersion, which is the revision of the store that wrote it; 0 means none yet."""
+    meta = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return {**obj, "metadata": {**meta, "resourceVersion": str(revision)} if revision else meta}
+
+
+class Registry:
+    """The objects of one resource. A write says what it expects to find, and does nothing if it finds another."""
+
+    def __init__(self, storage: Storage, resource: Resource) -> None:
+        self.storage, self.resource = storage, resource
+        self.prefix = resource.prefix.encode()
+        self._known: dict[bytes, Record] = {}
+
+    def key(self, namespace: str, name: str = "") -> bytes:
+        """The key of an object, or without a name the prefix of all objects of a namespace."""
+        middle = f"{namespace}/" if self.resource.namespaced and namespace else ""
+        return self.prefix + f"{middle}{name}".encode()
+
+    def record(self, kv: KeyValue) -> Record:
+        """What a key holds, decoded once a revision."""
+        known = self._known.get(kv.key)
+        if known is None or known.revision < kv.mod_revision:
+            known = self._known[kv.key] = Record(kv.key, json.loads(kv.value), kv.mod_revision)
+        elif known.revision > kv.mod_revision:              # somebody reads the past
+            return Record(kv.key, json.loads(kv.value), kv.mod_revision)
+        return known
+
+    def forget(self, key: bytes) -> None:
+        """The key is gone."""
+        self._known.pop(key, None)
+
+    async def find(self, namespace: str, name: str) -> Record | None:
+        """The object of that name, or None."""
+        found = await self.storage.range(self.key(namespace, name))
+        return self.record(found.kvs[0]) if found.kvs else None
+
+    async def get(self, namespace: str, name: str) -> Record:
+        """The object of that name. Raises ApiError 404."""
+        found = await self.find(namespace, name)
+        if found is None:
+            raise not_found(self.resource.plural, name, self.resource.group)
+        return found
+
+    async def range(self, namespace: str, start: bytes = b"", revision: int = 0, limit: int = 0) -> RangeResult:
+        """Keys of a namespace (or of all), from `start` on, as of a revision."""
+        prefix = self.key(namespace)
+        return await self.storage.range(start or prefix, prefix_end(prefix), revision=revision, limit=limit)
+
+    async def insert(self, obj: Object, *, dry_run: bool = False) -> Record:
+        """Store a new object: if there is no key of that name, put it, as one step. Raises ApiError 409."""
+        meta = obj["metadata"]
+        key = self.key(meta.get("namespace", ""), meta["name"])
+        if dry_run:
+            exists, revision = bool((await self.storage.range(key)).kvs), 0
+        else:
+            answer = await self.storage.txn([Compare(key, "mod", "==", 0)], [Put(key, encode(with_version(obj, 0)))])
+            exists, revision = not answer.succeeded, answer.revision
+        if exists:
+            raise already_exists(self.resource.plural, meta["name"], self.resource.group)
+        return self._remember(Record(key, obj, revision))
+
+    async def replace(self, old: Record, obj: Object, *, dry_run: bool = False) -> Record | None:
+        """Store `obj` in the place of `old`, or do nothing and return None if `old` is not there any more."""
+        if dry_run:
+            return Record(old.key, obj, old.revision)
+        answer = await self.storage.txn([Compare(old.key, "mod", "==", old.revision)],
+                                        [Put(old.key, encode(with_version(obj, 0)))], [Range(old.key)])
+        return self._remember(Record(old.key, obj, answer.revision)) if answer.succeeded else None
+
+    async def remove(self, old: Record, obj: Object, *, dry_run: bool = False) -> Record | None:
+        """Remove `old`; its last words are `obj`. Do nothing and return None if it is not there any more."""
+        if dry_run:
+            return Record(old.key, obj, old.revision)
+        answer = await self.storage.txn([Compare(old.key, "mod", "==", old.revision)], [Delete(old.key)])
+        if answer.succeeded:
+            self.forget(old.key)
+        return Record(old.key, obj, answer.revision) if answer.succeeded else None
+
+    def _remember(self, record: Record) -> Record:
+        if record.revision:
+            self._known[record.key] = record
+        return record

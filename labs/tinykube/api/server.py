@@ -1,0 +1,144 @@
+"""The api-server: everybody's only door to the store, with rules at it.
+
+Genuine counterpart: kube-apiserver, https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any
+
+from tinykube.api import subresources
+from tinykube.api.admission import ADMISSION, Admit
+from tinykube.api.codec import DECODERS, Decoder
+from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
+from tinykube.api.registry import Record, Registry
+from tinykube.api.requestinfo import RequestInfo, request_info
+from tinykube.api.resources import RESOURCES, Resource
+from tinykube.api.verbs import Call, create, delete, delete_collection, get, list_, patch, update, watch
+from tinykube.api.watch import Shape, WatchCache
+from tinykube.machinery.clock import Clock
+from tinykube.machinery.errors import ApiError, method_not_allowed, no_such_resource
+from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import Object
+from tinykube.machinery.patch import json_patch, merge_patch
+from tinykube.machinery.wire import Handler, Request, Response
+from tinykube.store import Storage
+
+SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+KubeletDialer = Callable[[Object, Request], Awaitable[Response]]
+Patcher = Callable[[Object, Any, Resource], Object]
+Shaper = Callable[[Request, Resource], "Shape | None"]
+VERBS: dict[str, Callable[[Call], Awaitable[Response]]] = {
+    "get": get, "list": list_, "watch": watch, "create": create, "update": update, "patch": patch,
+    "delete": delete, "deletecollection": delete_collection}
+
+
+class ApiServer:
+    """Answers requests about the objects in a storage. `handle` is all of it; transports stand before it."""
+
+    def __init__(self, storage: Storage, *, clock: Clock, random: Random, log: EventLog,
+                 resources: Sequence[Resource] = RESOURCES, filters: Sequence[Filter] | None = None,
+                 admission: Sequence[Admit] = ADMISSION, kubelet: KubeletDialer | None = None,
+                 plugins: Sequence[Callable[[ApiServer], None]] = ()) -> None:
+        self.storage, self.clock, self.random, self.log, self.kubelet = storage, clock, random, log, kubelet
+        self.resources, self.admission = list(resources), list(admission)
+        self.filters = list(filters) if filters is not None else [
+            log_requests(log, clock), errors_to_status(log), limit_body]
+        self.registries = {r.plural: Registry(storage, r) for r in self.resources}
+        self.caches = {r.plural: WatchCache(self.registries[r.plural], clock) for r in self.resources}
+        self.decoders: dict[str, Decoder] = dict(DECODERS)
+        self.patchers: dict[str, Patcher] = {
+            "application/merge-patch+json": lambda obj, change, _: merge_patch(obj, change),
+            "application/json-patch+json": lambda obj, change, _: json_patch(obj, change)}
+        self.shapers: list[Shaper] = []
+        self.routes: dict[str, Handler] = dict.fromkeys(("/healthz", "/livez", "/readyz"), healthy)
+        self.strict: Callable[[Object, Resource], list[str]] | None = None
+        for install in plugins:
+            install(self)
+
+    async def start(self) -> None:
+        """Load what is stored, follow what changes, and make sure that the first namespaces are there."""
+        await asyncio.gather(*(cache.start() for cache in self.caches.values()))
+        namespaces = self.resource("", "v1", "namespaces")
+        for name in SYSTEM_NAMESPACES:
+            if await self.registry("namespaces").find("", name) is None:
+                info = RequestInfo("create", "", "v1", "namespaces")
+                await create(Call(self, Request("POST", "/api/v1/namespaces"), info, namespaces), {
+                    "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
+
+    async def stop(self) -> None:
+        """End all watches."""
+        await asyncio.gather(*(cache.stop() for cache in self.caches.values()))
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request: through the filters, then to what its path and method mean."""
+        return await chain(self.filters, self.dispatch)(request)
+
+    async def dispatch(self, request: Request) -> Response:
+        """Find out what a request is about, and do it."""
+        if route := self.route(request.path):
+            return await route(request)
+        info = request_info(request.method, request.path, request.param("watch") in ("1", "true"))
+        if not info.resource:
+            return Response(404, b"404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
+        resource = self.resource(info.group, info.version, info.resource)
+        check_scope(info, resource)
+        if info.subresource:
+            return await self.dispatch_below(Call(self, request, info, resource))
+        if info.verb not in resource.verbs or (info.verb == "create" and info.name):
+            raise method_not_allowed()
+        return await VERBS[info.verb](Call(self, request, info, resource))
+
+    async def dispatch_below(self, call: Call) -> Response:
+        """A request about a part of an object: its status, its binding, its log."""
+        verbs = call.resource.subresources.get(call.info.subresource)
+        if verbs is None:
+            raise no_such_resource()
+        if call.info.verb not in verbs:
+            raise method_not_allowed()
+        special = subresources.HANDLERS.get(call.info.subresource)
+        return await (special or VERBS[call.info.verb])(call)
+
+    def route(self, path: str) -> Handler | None:
+        """Who answers this path, if it is not about objects: an exact path, or the longest that ends in a slash."""
+        if path in self.routes or not path.startswith("/api"):
+            prefixes = [each for each in self.routes if each.endswith("/") and path.startswith(each)]
+            return self.routes.get(path) or self.routes.get(path.rstrip("/")) \
+                or (self.routes[max(prefixes, key=len)] if prefixes else None)
+        return self.routes.get(path.rstrip("/"))
+
+    def resource(self, group: str, version: str, plural: str) -> Resource:
+        """The row of the table. Raises ApiError 404."""
+        for row in self.resources:
+            if (row.plural, row.group, row.version) == (plural, group, version):
+                return row
+        raise no_such_resource()
+
+    def registry(self, plural: str) -> Registry:
+        """Where the objects of a resource are."""
+        return self.registries[plural]
+
+    def shape(self, request: Request, resource: Resource) -> Shape | None:
+        """The form that a client wants its objects in, if not as they are."""
+        return next((shape for shaper in self.shapers if (shape := shaper(request, resource))), None)
+
+
+def check_scope(info: RequestInfo, resource: Resource) -> None:
+    """Raise ApiError unless the path has a namespace where there must be one, and none where there is none."""
+    if resource.plural != "namespaces" and info.namespace and not resource.namespaced:
+        raise no_such_resource()
+    if resource.namespaced and not info.namespace:
+        if info.name:
+            raise no_such_resource()
+        if info.verb not in ("list", "watch"):
+            raise method_not_allowed()
+
+
+async def healthy(request: Request) -> Response:
+    """The answer to those who ask whether we live: as long as we can answer at all, we do."""
+    return Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"})
+
+
+__all__ = ["ApiError", "ApiServer", "Record"]

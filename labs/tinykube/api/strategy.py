@@ -1,0 +1,178 @@
+"""What is special about each kind when it is created, changed and deleted.
+
+Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry/core/*/strategy.go.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinykube.api import validation
+from tinykube.api.defaults import default_event, default_node, default_pod, quality_of_service
+from tinykube.machinery.objects import Object, dig
+
+Causes = list[Object]
+
+
+class Strategy:
+    """The rules of a kind that has no status and nothing special. The other kinds start from here."""
+
+    create_on_update = False             # may a PUT create what is not there?
+    returns_deleted = False              # does a DELETE answer with the object, instead of a Status?
+    counts_generations = False           # does metadata.generation count the changes of the spec?
+    fields: dict[str, tuple[str, ...]] = {}      # field selectors, beside metadata.name and metadata.namespace
+
+    def __init__(self, validate: Callable[[Object], Causes] | None = None, *, create_on_update: bool = False) -> None:
+        self._validate = validate
+        self.create_on_update = self.create_on_update or create_on_update
+
+    def default(self, obj: Object) -> None:
+        """Fill in, in place, what the client left out."""
+
+    def prepare_for_create(self, obj: Object) -> None:
+        """Drop what a client may not say about a new object."""
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        """Take back what this path may not change: the status by the main path, all else by /status."""
+
+    def validate(self, obj: Object) -> Causes:
+        """What is wrong with an object."""
+        return self._validate(obj) if self._validate else []
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        """What is wrong with a change, beside what is wrong with its outcome."""
+        return []
+
+    def grace(self, obj: Object, wanted: int | None) -> int:
+        """How many seconds an object may take to go: for most, none."""
+        return 0
+
+    def field(self, obj: Object, name: str) -> str | None:
+        """The value that a field selector compares, or None if it may not be used with this kind."""
+        if name in ("metadata.name", "metadata.namespace"):
+            return str(dig(obj, *name.split("."), default=""))
+        if name not in self.fields:
+            return None
+        value = dig(obj, *self.fields[name], default="")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def paths(*names: str) -> dict[str, tuple[str, ...]]:
+    """Field selectors that are called as the fields are."""
+    return {name: tuple(name.split(".")) for name in names}
+
+
+class StatusStrategy(Strategy):
+    """The rules of a kind with a spec that users write and a status that the cluster writes."""
+
+    def prepare_for_create(self, obj: Object) -> None:
+        obj.pop("status", None)
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        kept = "status" if subresource != "status" else "spec"
+        if kept in old:
+            obj[kept] = old[kept]
+        else:
+            obj.pop(kept, None)
+        if subresource == "status":
+            for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+                if field in old["metadata"]:
+                    obj["metadata"][field] = old["metadata"][field]
+
+
+class PodStrategy(StatusStrategy):
+    """Pods: many defaults, nearly nothing that may change, and time to say goodbye."""
+
+    returns_deleted = counts_generations = True
+    fields = paths("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+                   "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName")
+
+    def default(self, obj: Object) -> None:
+        default_pod(obj)
+
+    def prepare_for_create(self, obj: Object) -> None:
+        obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj)}
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_pod(obj)
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_for_update(obj, old, subresource)
+        if subresource == "status":
+            obj.setdefault("status", {}).setdefault("qosClass", dig(old, "status", "qosClass", default="BestEffort"))
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        return [] if subresource else validation.validate_pod_update(obj, old)
+
+    def grace(self, obj: Object, wanted: int | None) -> int:
+        if not dig(obj, "spec", "nodeName") or dig(obj, "status", "phase") in ("Succeeded", "Failed"):
+            return 0                     # nobody runs it: there is nothing to wait for
+        period = dig(obj, "spec", "terminationGracePeriodSeconds", default=30) if wanted is None else wanted
+        return int(period) if period >= 0 else 1
+
+    def field(self, obj: Object, name: str) -> str | None:
+        found = super().field(obj, name)
+        return found or "false" if name == "spec.hostNetwork" else found
+
+
+class NodeStrategy(StatusStrategy):
+    """Nodes: their status may come along when a kubelet registers."""
+
+    fields = paths("spec.unschedulable")
+
+    def default(self, obj: Object) -> None:
+        default_node(obj)
+
+    def prepare_for_create(self, obj: Object) -> None:
+        """Keep the status: a kubelet describes its machine when it registers."""
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_node(obj)
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        return validation.validate_node_update(obj, old)
+
+    def field(self, obj: Object, name: str) -> str | None:
+        found = super().field(obj, name)
+        return found or "false" if name == "spec.unschedulable" else found
+
+
+class NamespaceStrategy(StatusStrategy):
+    """Namespaces: they end when the last finalizer in their spec is gone."""
+
+    returns_deleted = True
+    fields = {**paths("status.phase"), "name": ("metadata", "name")}
+
+    def default(self, obj: Object) -> None:
+        name = dig(obj, "metadata", "name")
+        if name:
+            labels = obj["metadata"].get("labels") or {}
+            obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
+
+    def prepare_for_create(self, obj: Object) -> None:
+        finalizers = dig(obj, "spec", "finalizers", default=[])
+        obj["spec"] = {"finalizers": finalizers if "kubernetes" in finalizers else [*finalizers, "kubernetes"]}
+        obj["status"] = {"phase": "Active"}
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        wanted = obj.get("spec") or {}
+        super().prepare_for_update(obj, old, subresource)
+        if subresource == "finalize":
+            obj["spec"] = {"finalizers": wanted["finalizers"]} if wanted.get("finalizers") else {}
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_namespace(obj)
+
+
+class EventStrategy(Strategy):
+    """Events: what happened, and to whom; the genuine field selectors."""
+
+    create_on_update = True
+    fields = {**paths("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+                      "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
+                      "reason", "reportingComponent", "type"), "source": ("source", "component")}
+
+    def default(self, obj: Object) -> None:
+        default_event(obj)
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_event(obj)

@@ -1,0 +1,337 @@
+"""What the server refuses, field by field, in the words of the genuine one.
+
+Genuine counterpart: k8s.io/kubernetes/pkg/apis/core/validation/validation.go.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tinykube.api.defaults import items
+from tinykube.machinery import errors
+from tinykube.machinery.objects import Object, dig
+from tinykube.machinery.quantity import parse_quantity
+from tinykube.machinery.selectors import label_key_errors, label_value_errors, subdomain_errors
+
+Causes = list[Object]
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+LABEL_RULE = ("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+              "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+              "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')")
+KEY = re.compile(r"[-._a-zA-Z0-9]+")
+KEY_RULE = ("a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+            "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')")
+ENV_RULE = ("a valid environment variable name must consist only of printable ASCII characters other than '='")
+RESTARTS = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+PULLS = ("Always", "IfNotPresent", "Never")
+LARGEST_ANNOTATIONS = 256 * 1024
+LARGEST_CONFIGMAP = 1024 * 1024
+
+
+def label_errors(value: str) -> list[str]:
+    """What is wrong with a DNS label, the form of namespaces' and containers' names."""
+    found = ["must be no more than 63 bytes"] if len(value) > 63 else []
+    return found if LABEL.fullmatch(value) else [*found, LABEL_RULE]
+
+
+def validate_metadata(obj: Object, strict_names: bool = False) -> Causes:
+    """What is wrong with an object's name, labels and annotations. Nodes' and most names are DNS subdomains."""
+    meta = obj["metadata"]
+    check = label_errors if strict_names else subdomain_errors
+    found: Causes = []
+    if not meta.get("name"):
+        found.append(errors.required("metadata.name", "name or generateName is required"))
+    else:
+        found += [errors.invalid_value("metadata.name", meta["name"], why) for why in check(meta["name"])]
+    found += validate_labels(meta.get("labels"), "metadata.labels")
+    return found + validate_annotations(meta.get("annotations") or {})
+
+
+def validate_labels(labels: Any, field: str) -> Causes:
+    """What is wrong with a map of labels."""
+    found: Causes = []
+    for key, value in (labels or {}).items():
+        found += [errors.invalid_value(field, key, why) for why in label_key_errors(key)]
+        found += [errors.invalid_value(f"{field}", value, why) for why in label_value_errors(value)]
+    return found
+
+
+def validate_annotations(annotations: dict[str, str]) -> Causes:
+    """What is wrong with annotations: their keys, or their size."""
+    found = [errors.invalid_value("metadata.annotations", key, why)
+             for key in annotations for why in label_key_errors(key.lower())]
+    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > LARGEST_ANNOTATIONS:
+        found.append(errors.too_long_value("metadata.annotations", LARGEST_ANNOTATIONS))
+    return found
+
+
+def validate_metadata_update(obj: Object, old: Object) -> Causes:
+    """What of the metadata may never change."""
+    new, before = obj["metadata"], old["metadata"]
+    return [errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable")
+            for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
+                          "deletionGracePeriodSeconds") if new.get(field) != before.get(field)]
+
+
+def validate_pod(pod: Object) -> Causes:
+    """What is wrong with a pod."""
+    spec, found = pod["spec"], list[Object]()
+    volumes = {str(volume.get("name")) for volume in items(spec, "volumes")}
+    found += [cause for at, volume in enumerate(items(spec, "volumes"))
+              for cause in validate_name(volume.get("name"), f"spec.volumes[{at}].name")]
+    if not spec.get("containers"):
+        found.append(errors.required("spec.containers"))
+    names: set[str] = set()
+    for kind in ("containers", "initContainers"):
+        for at, container in enumerate(items(spec, kind)):
+            found += validate_container(container, f"spec.{kind}[{at}]", names, volumes)
+    found += one_of("spec.restartPolicy", spec.get("restartPolicy"), RESTARTS)
+    found += one_of("spec.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
+    found += validate_labels(spec.get("nodeSelector"), "spec.nodeSelector")
+    if spec.get("nodeName"):
+        found += [errors.invalid_value("spec.nodeName", spec["nodeName"], why)
+                  for why in subdomain_errors(spec["nodeName"])]
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= 2147483647:
+        found.append(errors.invalid_value("spec.activeDeadlineSeconds", deadline,
+                                          "must be between 1 and 2147483647, inclusive"))
+    for at, toleration in enumerate(items(spec, "tolerations")):
+        found += validate_toleration(toleration, f"spec.tolerations[{at}]")
+    return found
+
+
+def one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Causes:
+    """A cause if `value` is none of those allowed. The genuine lists are sorted."""
+    return [] if value in allowed else [errors.unsupported_value(field, value, sorted(allowed))]
+
+
+def validate_name(name: Any, field: str) -> Causes:
+    """What is wrong with the name of a container or volume."""
+    if not name:
+        return [errors.required(field)]
+    return [errors.invalid_value(field, name, why) for why in label_errors(name)]
+
+
+def validate_container(container: Object, at: str, names: set[str], volumes: set[str]) -> Causes:
+    """What is wrong with one container. `names` collects the names that are taken."""
+    name, found = container.get("name"), validate_name(container.get("name"), f"{at}.name")
+    if name in names:
+        found.append(errors.duplicate_value(f"{at}.name", name))
+    names.add(str(name))
+    image = container.get("image")
+    if not image:
+        found.append(errors.required(f"{at}.image"))
+    elif image != image.strip():
+        found.append(errors.invalid_value(f"{at}.image", image, "must not have leading or trailing whitespace"))
+    found += validate_ports(items(container, "ports"), f"{at}.ports")
+    found += validate_env(items(container, "env"), f"{at}.env")
+    for number, mount in enumerate(items(container, "volumeMounts")):
+        found += validate_mount(mount, f"{at}.volumeMounts[{number}]", volumes)
+    found += one_of(f"{at}.imagePullPolicy", container.get("imagePullPolicy"), PULLS)
+    return found + validate_resources(container.get("resources") or {}, f"{at}.resources")
+
+
+def validate_ports(ports: list[Object], at: str) -> Causes:
+    """What is wrong with a container's ports."""
+    found: Causes = []
+    for number, port in enumerate(ports):
+        for field in ("containerPort", "hostPort"):
+            value = port.get(field)
+            if field == "containerPort" and not value:
+                found.append(errors.required(f"{at}[{number}].{field}"))
+            elif value and not 1 <= value <= 65535:
+                found.append(errors.invalid_value(f"{at}[{number}].{field}", value,
+                                                  "must be between 1 and 65535, inclusive"))
+        found += one_of(f"{at}[{number}].protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
+    return found
+
+
+def validate_env(variables: list[Object], at: str) -> Causes:
+    """What is wrong with a container's environment."""
+    found: Causes = []
+    for number, variable in enumerate(variables):
+        name = variable.get("name")
+        if not name:
+            found.append(errors.required(f"{at}[{number}].name"))
+        elif "=" in name or not (name.isascii() and name.isprintable()):
+            found.append(errors.invalid_value(f"{at}[{number}].name", name, ENV_RULE))
+        if variable.get("value") and variable.get("valueFrom"):
+            found.append(errors.invalid_value(f"{at}[{number}].valueFrom", "",
+                                              "may not be specified when `value` is not empty"))
+    return found
+
+
+def validate_mount(mount: Object, at: str, volumes: set[str]) -> Causes:
+    """What is wrong with a volume's mount: most often, there is no such volume."""
+    found: Causes = []
+    if not mount.get("name"):
+        found.append(errors.required(f"{at}.name"))
+    elif mount["name"] not in volumes:
+        found.append(errors.missing_value(f"{at}.name", mount["name"]))
+    return found if mount.get("mountPath") else [*found, errors.required(f"{at}.mountPath")]
+
+
+def validate_resources(resources: Object, at: str) -> Causes:
+    """What is wrong with requests and limits: negative, or more requested than allowed."""
+    found: Causes = []
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    for side, amounts in (("limits", limits), ("requests", requests)):
+        found += [errors.invalid_value(f"{at}.{side}[{name}]", str(amount), "must be greater than or equal to 0")
+                  for name, amount in sorted(amounts.items()) if parse_quantity(amount) < 0]
+    for name, amount in sorted(requests.items()):
+        if name in limits and parse_quantity(amount) > parse_quantity(limits[name]):
+            found.append(errors.invalid_value(f"{at}.requests", str(amount),
+                                              f"must be less than or equal to {name} limit of {limits[name]}"))
+    return found
+
+
+def validate_toleration(toleration: Object, at: str) -> Causes:
+    """What is wrong with a toleration."""
+    found: Causes = []
+    if toleration.get("key"):
+        found += [errors.invalid_value(f"{at}.key", toleration["key"], why)
+                  for why in label_key_errors(toleration["key"])]
+    elif toleration.get("operator") != "Exists":
+        found.append(errors.invalid_value(f"{at}.operator", toleration.get("operator", ""),
+                                          "operator must be Exists when `key` is empty, which means "
+                                          "\"match all values and all keys\""))
+    if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
+        found.append(errors.invalid_value(f"{at}.effect", toleration.get("effect", ""),
+                                          "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+    return found
+
+
+FROZEN = ("pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+          "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+          "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
+
+
+def changeable(spec: Object) -> Object:
+    """A pod's spec without the few fields that may change later."""
+    kept = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations")}
+    for kind in ("containers", "initContainers"):
+        if kind in kept:
+            kept[kind] = [{key: value for key, value in container.items() if key != "image"}
+                          for container in kept[kind]]
+    return kept
+
+
+def validate_pod_update(pod: Object, old: Object) -> Causes:
+    """What of a pod may not change: nearly all of its spec. What ran with the old one can't run with the new."""
+    found: Causes = []
+    if len(pod["spec"].get("containers") or []) != len(old["spec"]["containers"]):
+        return [errors.forbidden_value("spec.containers", "pod updates may not add or remove containers")]
+    kept = pod["spec"].get("tolerations") or []
+    if any(toleration not in kept for toleration in old["spec"].get("tolerations") or []):
+        found.append(errors.forbidden_value("spec.tolerations", "existing toleration can not be modified except its "
+                                            "tolerationSeconds"))
+    if changeable(pod["spec"]) != changeable(old["spec"]):
+        found.append(errors.forbidden_value("spec", FROZEN))
+    return found
+
+
+def validate_node(node: Object) -> Causes:
+    """What is wrong with a node: two taints that are one, or a taint without an effect."""
+    found: Causes = []
+    seen: set[tuple[Any, Any]] = set()
+    for at, taint in enumerate(items(node.get("spec"), "taints")):
+        field = f"metadata.taints[{at}]"
+        found += [errors.invalid_value(f"{field}.key", taint.get("key", ""), why)
+                  for why in label_key_errors(taint.get("key", ""))]
+        if not taint.get("effect"):
+            found.append(errors.required(f"{field}.effect"))
+        elif taint["effect"] not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
+            found.append(errors.unsupported_value(f"{field}.effect", taint["effect"],
+                                                  ("NoSchedule", "PreferNoSchedule", "NoExecute")))
+        if (taint.get("key"), taint.get("effect")) in seen:
+            found.append(errors.duplicate_value(f"{field}.effect", taint))
+        seen.add((taint.get("key"), taint.get("effect")))
+    return found
+
+
+def validate_node_update(node: Object, old: Object) -> Causes:
+    """What of a node may not change: the addresses that were handed out for its pods."""
+    before, after = dig(old, "spec", "podCIDRs", default=[]), dig(node, "spec", "podCIDRs", default=[])
+    if before and before != after:
+        return [errors.forbidden_value("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")]
+    return []
+
+
+def validate_namespace(namespace: Object) -> Causes:
+    """What is wrong with a namespace beyond its name: nothing that a finalizer's name could not be."""
+    return [errors.invalid_value("spec.finalizers", each, "name is neither a standard finalizer name nor is it fully "
+                                 "qualified")
+            for each in dig(namespace, "spec", "finalizers", default=[])
+            if each != "kubernetes" and "/" not in each]
+
+
+def validate_configmap(config: Object) -> Causes:
+    """What is wrong with a ConfigMap: keys that can't be file names, keys that occur twice, too much of all."""
+    data, binary, found = config.get("data") or {}, config.get("binaryData") or {}, list[Object]()
+    for side, values in (("data", data), ("binaryData", binary)):
+        for key in sorted(values):
+            why = key_error(key)
+            if why:
+                found.append(errors.invalid_value(f"{side}[{key}]", key, why))
+            if side == "data" and key in binary:
+                found.append(errors.invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData"))
+    if sum(len(str(value).encode()) for value in [*data.values(), *binary.values()]) > LARGEST_CONFIGMAP:
+        found.append(errors.too_long_value("", LARGEST_CONFIGMAP))
+    return found
+
+
+def key_error(key: str) -> str:
+    """What is wrong with a key of a ConfigMap, or ''."""
+    if len(key) > 253:
+        return "must be no more than 253 characters"
+    if key in (".", ".."):
+        return f"must not be '{key}'"
+    if key.startswith(".."):
+        return "must not start with '..'"
+    return "" if KEY.fullmatch(key) else KEY_RULE
+
+
+def validate_lease(lease: Object) -> Causes:
+    """What is wrong with a lease."""
+    spec, found = lease.get("spec") or {}, list[Object]()
+    if spec.get("leaseDurationSeconds") is not None and spec["leaseDurationSeconds"] <= 0:
+        found.append(errors.invalid_value("spec.leaseDurationSeconds", spec["leaseDurationSeconds"],
+                                          "must be greater than 0"))
+    if spec.get("leaseTransitions") is not None and spec["leaseTransitions"] < 0:
+        found.append(errors.invalid_value("spec.leaseTransitions", spec["leaseTransitions"],
+                                          "must be greater than or equal to 0"))
+    return found
+
+
+def validate_event(event: Object) -> Causes:
+    """What is wrong with an event: it must lie in the namespace of what it is about."""
+    about, where = dig(event, "involvedObject", "namespace", default=""), event["metadata"].get("namespace", "")
+    if about != where and not (about == "" and where == "default"):
+        return [errors.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+    return []
+
+
+def type_errors(obj: Object) -> Iterator[str]:
+    """Where the metadata, which each kind has, is not of the types that it must be."""
+    meta = obj.get("metadata")
+    if meta is not None and not isinstance(meta, dict):
+        yield f"{kind_of(meta)} into Go struct field {obj.get('kind')}.metadata of type v1.ObjectMeta"
+        return
+    for field in ("name", "namespace", "generateName", "resourceVersion", "uid"):
+        value = (meta or {}).get(field)
+        if value is not None and not isinstance(value, str):
+            yield f"{kind_of(value)} into Go struct field ObjectMeta.metadata.{field} of type string"
+    for field in ("labels", "annotations"):
+        values = (meta or {}).get(field)
+        if values is not None and not isinstance(values, dict):
+            yield f"{kind_of(values)} into Go struct field ObjectMeta.metadata.{field} of type map[string]string"
+        yield from (f"{kind_of(value)} into Go struct field ObjectMeta.metadata.{field} of type string"
+                    for value in (values or {}).values() if not isinstance(value, str)) if isinstance(values, dict) else ()
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is called in Go's messages."""
+    names: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "bool"}
+    return names.get(type(value), "number")

@@ -1,0 +1,419 @@
+"""What each verb does: read the request, apply the rules, write, answer.
+
+Genuine counterparts: k8s.io/apiserver/pkg/endpoints/handlers and pkg/registry/generic/registry/store.go.
+"""
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tinykube.api.admission import Change, admit
+from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
+from tinykube.api.deletion import check_preconditions, marked, may_vanish
+from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
+from tinykube.api.registry import Record, Registry, encode
+from tinykube.api.validation import validate_metadata, validate_metadata_update
+from tinykube.api.watch import Watcher, WatchStream, event_line
+from tinykube.machinery import errors
+from tinykube.machinery.errors import ApiError
+from tinykube.machinery.objects import Object, copy, dig, generated_name, new_uid, timestamp
+from tinykube.machinery.wire import Request, Response
+
+if TYPE_CHECKING:
+    from tinykube.api.requestinfo import RequestInfo
+    from tinykube.api.resources import Resource
+    from tinykube.api.server import ApiServer
+
+JSON = {"content-type": "application/json"}
+LEAST_WATCH = 1800                       # seconds that a watch lasts, at least, if its client names no time
+INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
+
+
+@dataclass
+class Call:
+    """A request on its way through a verb: to whom it came, and what it is about."""
+
+    server: ApiServer
+    request: Request
+    info: RequestInfo
+    resource: Resource
+
+    @property
+    def registry(self) -> Registry:
+        return self.server.registry(self.resource.plural)
+
+    @property
+    def dry_run(self) -> bool:
+        return bool(self.request.params("dryRun"))
+
+    @property
+    def where(self) -> str:
+        """The namespace in which the object lies. (A path to a namespace names it as name.)"""
+        return self.info.namespace if self.resource.namespaced else ""
+
+
+def answer(call: Call, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An object as an answer, in the form that the client asked for."""
+    shape = call.server.shape(call.request, call.resource)
+    body = encode(shape(record.obj)) if shape else record.json
+    return Response(status, body, {**JSON, **(headers or {})})
+
+
+async def get(call: Call) -> Response:
+    """GET one object."""
+    version = call.request.param("resourceVersion")
+    if version and not (version.isascii() and version.isdigit()):
+        raise plain_error(500, f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": '
+                          "invalid syntax")
+    found = await call.registry.get(call.where, call.info.name)
+    return answer(call, found)
+
+
+async def list_(call: Call) -> Response:
+    """GET a collection, or a page of it: at one revision, which the answer names."""
+    options = options_of(call, watch=False)
+    page = await read_page(call.registry, call.where, options)
+    head = {"kind": call.resource.list_kind, "apiVersion": call.resource.api_version, "metadata": page.metadata()}
+    if shape := call.server.shape(call.request, call.resource):
+        return Response(200, encode(shape({**head, "items": [record.obj for record in page.records]})), dict(JSON))
+    return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(r.json for r in page.records) + b"]}",
+                    dict(JSON))
+
+
+def options_of(call: Call, watch: bool) -> ListOptions:
+    """The options of a list or watch. A name in the path of a watch is one more condition."""
+    request = call.request
+    if call.info.name:
+        one = [value for value in (request.param("fieldSelector"), f"metadata.name={call.info.name}") if value]
+        request = Request(request.method, request.path, (("fieldSelector", ",".join(one)), *request.query),
+                          request.headers)
+    return list_options(request, call.resource, watch)
+
+
+async def watch(call: Call) -> Response:
+    """GET a collection's changes, as a stream of events that ends only after a time."""
+    options = options_of(call, watch=True)
+    cache = call.server.caches[call.resource.plural]
+    shape = call.server.shape(call.request, call.resource)
+    first: Iterator[bytes] = iter(())
+    since = options.revision or 0
+    try:
+        if since == 0 or options.initial_events:
+            page = await read_page(call.registry, call.where, ListOptions(options.selects, options.revision))
+            since = page.revision
+            wants_end = options.initial_events or (options.initial_events is None and options.revision is None)
+            end = [bookmark(call, since, INITIAL_EVENTS_END)] if options.bookmarks and wants_end else []
+            records = page.records if options.initial_events is not False else []
+            first = iter([b"".join(Watcher(None, shape, 0).shaped("ADDED", r, 0) if shape else
+                                   event_line("ADDED", r.json) for r in records) + b"".join(end)])
+        watcher = cache.subscribe(call.where, since, options.selects, shape)
+    except ApiError as error:
+        if error.code not in (410, 504):
+            raise
+        return Response(200, only(event_line("ERROR", encode(error.status()))), dict(JSON))
+    timeout = float(options.timeout) or LEAST_WATCH * (1 + call.server.random.random())
+    marks = (lambda revision: bookmark(call, revision)) if options.bookmarks else None
+    return Response(200, WatchStream(cache, watcher, first, timeout, marks), dict(JSON))
+
+
+async def only(line: bytes) -> Any:
+    """A stream of one line."""
+    yield line
+
+
+def bookmark(call: Call, revision: int, annotations: dict[str, str] | None = None) -> bytes:
+    """An event that says only how far the watch is. It has the resource's own kind, and is else empty."""
+    meta: Object = {"resourceVersion": str(revision)} | ({"annotations": annotations} if annotations else {})
+    mark: Object = {"kind": call.resource.kind, "apiVersion": call.resource.api_version, "metadata": meta}
+    shape = call.server.shape(call.request, call.resource)
+    return event_line("BOOKMARK", encode(shape(mark) if shape else mark))
+
+
+async def create(call: Call, given: Object | None = None) -> Response:
+    """POST a new object: fill in, ask admission, validate, and put it where nothing is."""
+    check_options(call, "CreateOptions")
+    obj, warnings = (given, {}) if given else decode_checked(call)
+    record = await insert(call, obj)
+    return answer(call, record, 201, warnings)
+
+
+async def insert(call: Call, obj: Object) -> Record:
+    """Make `obj` an object of the cluster: name, namespace, uid, time; defaults; admission; rules; store."""
+    strategy, meta = call.resource.strategy, obj["metadata"]
+    if meta.get("resourceVersion"):
+        raise plain_error(500, "resourceVersion should not be set on objects to be created")
+    place(call, meta)
+    if not meta.get("name") and meta.get("generateName"):
+        meta["name"] = generated_name(meta["generateName"], call.server.random)
+    for field in ("managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        meta.pop(field, None)
+    meta.update(uid=new_uid(call.server.random), creationTimestamp=timestamp(call.server.clock))
+    if strategy.counts_generations:
+        meta["generation"] = 1
+    guarded(call, strategy.default, obj)
+    guarded(call, strategy.prepare_for_create, obj)
+    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj))
+    check(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
+                      *guarded(call, strategy.validate, obj)])
+    return await call.registry.insert(obj, dry_run=call.dry_run)
+
+
+def place(call: Call, meta: Object) -> None:
+    """Set the namespace from the path. Raises ApiError 400 if the object says another one."""
+    if meta.get("namespace", call.where) not in (call.where, ""):
+        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the "
+                                 "request")
+    meta.pop("namespace", None)
+    if call.where:
+        meta["namespace"] = call.where
+
+
+def guarded(call: Call, rule: Callable[..., Any], *objects: Any) -> Any:
+    """Apply a rule. What has a wrong type, deep inside, ends in a 400 that names the object's kind."""
+    try:
+        return rule(*objects)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version, f"json: {error}") from error
+
+
+def check(call: Call, obj: Object, causes: list[Object]) -> None:
+    """Raise ApiError 422 if there are causes for it."""
+    if causes:
+        raise errors.invalid(call.resource.kind, obj["metadata"].get("name", ""), causes, call.resource.group)
+
+
+def check_options(call: Call, kind: str) -> None:
+    """Raise ApiError 422 for options that no write understands."""
+    dry, validation = call.request.params("dryRun"), call.request.param("fieldValidation")
+    causes = [errors.unsupported_value("dryRun", dry, ("All",))] if dry not in ([], ["All"]) else []
+    if validation not in ("", "Ignore", "Strict", "Warn"):
+        causes.append(errors.unsupported_value("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
+    if causes:
+        raise errors.invalid(kind, "", causes, "meta.k8s.io")
+
+
+def decode_checked(call: Call) -> tuple[Object, dict[str, str]]:
+    """The object in the body, and the headers that warn of fields which the schema doesn't know."""
+    obj = decode_object(call.request, call.resource, call.server.decoders)
+    return obj, unknown_field_warnings(call, obj)
+
+
+def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
+    """Warnings of unknown fields; with fieldValidation=Strict, an ApiError 400 instead."""
+    wanted = call.request.param("fieldValidation") or "Warn"
+    unknown = call.server.strict(obj, call.resource) if call.server.strict and wanted != "Ignore" else []
+    if unknown and wanted == "Strict":
+        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version,
+                            f"strict decoding error: {', '.join(unknown)}")
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in unknown]
+    return {"warning": ", ".join(f'299 - "{text}"' for text in quoted)} if quoted else {}
+
+
+Mutate = Callable[[Object], Object]
+
+
+async def update(call: Call) -> Response:
+    """PUT a whole object in place of the stored one."""
+    check_options(call, "UpdateOptions")
+    obj, warnings = decode_checked(call)
+    name = obj["metadata"].get("name") or call.info.name
+    if name != call.info.name:
+        raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "
+                                 f"({call.info.name})")
+    obj["metadata"]["name"] = name
+    place(call, obj["metadata"])
+    if call.resource.strategy.create_on_update and not call.info.subresource \
+            and await call.registry.find(call.where, name) is None:
+        if obj["metadata"].get("resourceVersion"):
+            raise errors.conflict(call.resource.plural, name, invalid_storage(call, obj), call.resource.group)
+        return answer(call, await insert(call, obj), 201, warnings)
+    return answer(call, await change(call, lambda old: copy(obj)), 200, warnings)
+
+
+def invalid_storage(call: Call, obj: Object, why: str = "") -> str:
+    """The text of a write that expected another object in the storage."""
+    key = call.registry.key(call.where, call.info.name).decode()
+    return (f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+            + (why or f"Precondition failed: UID in precondition: {obj['metadata'].get('uid', '')}, UID in object "
+               "meta: "))
+
+
+async def patch(call: Call) -> Response:
+    """PATCH an object: read, apply the patch, write; and if somebody wrote in between, again."""
+    check_options(call, "PatchOptions")
+    kind = media_type(call.request) if call.request.headers.get("content-type") else ""
+    patcher = call.server.patchers.get(kind)
+    if patcher is None:
+        raise errors.unsupported_media_type()
+    body = patch_body(call, kind)
+    warnings: dict[str, str] = {}
+
+    def apply(old: Object) -> Object:
+        patched = patcher(copy(old), copy(body), call.resource)
+        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+            raise errors.bad_request("the patch leaves no object")
+        if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
+            raise wrong_kind(call, patched)
+        if patched["metadata"].get("name") != call.info.name:
+            raise errors.bad_request(f"the name of the object ({patched['metadata'].get('name', '')}) does not match "
+                                     f"the name on the URL ({call.info.name})")
+        warnings.update(unknown_field_warnings(call, patched))
+        return patched
+    record = await change(call, apply)
+    return answer(call, record, 200, warnings)
+
+
+def patch_body(call: Call, kind: str) -> Any:
+    """The patch itself. Raises ApiError 400."""
+    try:
+        body = decode_yaml(call.request.body, None) if kind.endswith("+yaml") else decode_json(call.request.body, None)
+    except ApiError:
+        raise errors.bad_request("invalid JSON patch") from None
+    if kind == "application/json-patch+json" and not isinstance(body, list):
+        raise errors.bad_request("error decoding patch: json: cannot unmarshal object into Go value of type "
+                                 "jsonpatch.Patch")
+    if kind != "application/json-patch+json" and not isinstance(body, dict):
+        what = "array" if isinstance(body, list) else "string" if isinstance(body, str) else "number"
+        raise errors.bad_request(f"error decoding patch: json: cannot unmarshal {what} into Go value of type "
+                                 "map[string]interface {}")
+    return body
+
+
+def wrong_kind(call: Call, patched: Object) -> ApiError:
+    """422: the patch would turn the object into one of another kind."""
+    cause = errors.invalid_value("patch", encode(patched).decode(), f"converting (v1.{patched.get('kind')}) to (core."
+                                 f"{call.resource.kind}): unknown conversion")
+    return errors.invalid("", "", [cause])
+
+
+async def change(call: Call, mutate: Mutate) -> Record:
+    """Read, change, and write if nobody wrote in between; else, unless the client named a version, once more."""
+    while True:
+        old = await call.registry.get(call.where, call.info.name)
+        obj = mutate(old.obj)
+        expected = expected_version(call, obj, old)
+        await settle(call, obj, old)
+        saved = await save(call, obj, old)
+        if saved:
+            return saved
+        if expected:
+            raise errors.conflict(call.resource.plural, call.info.name, group=call.resource.group)
+
+
+def expected_version(call: Call, obj: Object, old: Record) -> str:
+    """The version that the client has seen, or '' if it doesn't care. Raises ApiError 409 if it is an old one."""
+    meta, was = obj["metadata"], old.obj["metadata"]
+    expected = str(meta.get("resourceVersion") or "")
+    if expected in ("", "0"):
+        expected = ""
+    elif not expected.isdigit():
+        raise plain_error(500, f'strconv.ParseUint: parsing "{expected}": invalid syntax')
+    if call.info.verb == "update" and meta.get("uid") not in (None, "", was["uid"]):
+        why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}"
+        raise errors.conflict(call.resource.plural, call.info.name, invalid_storage(call, obj, why),
+                              call.resource.group)
+    if expected and expected != was["resourceVersion"]:
+        raise errors.conflict(call.resource.plural, call.info.name, group=call.resource.group)
+    return expected
+
+
+async def settle(call: Call, obj: Object, old: Record) -> None:
+    """Make `obj` a lawful successor of `old`, in place. Raises ApiError if it can't be one."""
+    strategy, meta, was = call.resource.strategy, obj["metadata"], old.obj["metadata"]
+    for field in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+                  "namespace", "generateName"):
+        if field in was and (field == "generation" or not meta.get(field)):
+            meta[field] = was[field]
+    meta.pop("managedFields", None)
+    meta.pop("selfLink", None)
+    meta["resourceVersion"] = was["resourceVersion"]
+    guarded(call, strategy.default, obj)
+    guarded(call, strategy.prepare_for_update, obj, old.obj, call.info.subresource)
+    if strategy.counts_generations and obj.get("spec") != old.obj.get("spec"):
+        meta["generation"] = was.get("generation", 0) + 1
+    await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
+                                    call.info.subresource))
+    check(call, obj, [*validate_metadata_update(obj, old.obj),
+                      *validate_metadata(obj, call.resource.plural == "namespaces"),
+                      *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
+                      *guarded(call, strategy.validate, obj)])
+
+
+async def save(call: Call, obj: Object, old: Record) -> Record | None:
+    """Write a change: not at all if nothing changed, as a removal if that was the last thing it waited for."""
+    if may_vanish(obj):
+        return await call.registry.remove(old, obj, dry_run=call.dry_run)
+    if obj == old.obj:
+        return old
+    return await call.registry.replace(old, obj, dry_run=call.dry_run)
+
+
+async def delete(call: Call) -> Response:
+    """DELETE an object: at once, or with a mark that gives others time to clean up."""
+    check_options(call, "DeleteOptions")
+    record = await remove(call, delete_options(call))
+    if call.resource.strategy.returns_deleted or not gone(record):
+        return answer(call, record)
+    details = errors.details_of(call.resource.plural, call.info.name, call.resource.group,
+                                uid=record.obj["metadata"]["uid"])
+    return Response(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                          "details": details})
+
+
+def gone(record: Record) -> bool:
+    """Whether a deletion left nothing."""
+    return "deletionTimestamp" not in record.obj["metadata"] or may_vanish(record.obj)
+
+
+def delete_options(call: Call) -> Object:
+    """The DeleteOptions of a request, from its body or its query."""
+    if call.request.body:
+        decoder = call.server.decoders.get(media_type(call.request))
+        if decoder is None:
+            raise errors.unsupported_media_type(sorted(call.server.decoders))
+        options = decoder(call.request.body, None)
+        if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise errors.bad_request(f"expected DeleteOptions in the body, got {str(options)[:80]}")
+        if "gracePeriodSeconds" in options or not call.request.param("gracePeriodSeconds"):
+            return options
+    seconds = call.request.param("gracePeriodSeconds")
+    return {"gracePeriodSeconds": integer(seconds)} if seconds else {}
+
+
+async def remove(call: Call, options: Object) -> Record:
+    """Delete one object as far as its grace and finalizers allow; the object as it is then, or last was."""
+    wanted = options.get("gracePeriodSeconds")
+    while True:
+        old = await call.registry.get(call.where, call.info.name)
+        check_preconditions(old.obj, options, call.resource)
+        await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj))
+        going = marked(old.obj, call.resource, wanted, call.server.clock.now())
+        if may_vanish(going):
+            done = await call.registry.remove(old, going, dry_run=call.dry_run)
+        elif going is old.obj:
+            return old
+        else:
+            done = await call.registry.replace(old, going, dry_run=call.dry_run)
+        if done:
+            return done
+
+
+async def delete_collection(call: Call) -> Response:
+    """DELETE all objects that the selectors select, one after the other."""
+    options = delete_options(call)
+    page = await read_page(call.registry, call.where, list_options(call.request, call.resource, watch=False))
+    for record in page.records:
+        name = dig(record.obj, "metadata", "name")
+        one = Call(call.server, call.request, type(call.info)(
+            "delete", call.info.group, call.info.version, call.info.resource, call.info.namespace, name), call.resource)
+        try:
+            await remove(one, options)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+    head = {"kind": call.resource.list_kind, "apiVersion": call.resource.api_version, "metadata": page.metadata()}
+    return Response(200, {**head, "items": [copy(record.obj) for record in page.records]})
+
+
+Verb = Callable[[Call], Awaitable[Response]]
