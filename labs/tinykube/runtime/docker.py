@@ -233,10 +233,6 @@ class DockerRuntime:
             raise CriError(f'failed to pull and unpack image "{full_name(image)}": {error}') from None
         return str(pulled.id)
 
-    async def list_images(self) -> list[str]:
-        """The names of all images here."""
-        return [tag for image in await self.call(self.client.images.list) for tag in image.tags]
-
 
 def sandbox_of(raw: Any) -> PodSandbox:
     """A sandbox, read from Docker's description of its container."""

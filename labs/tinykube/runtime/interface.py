@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-CREATED, RUNNING, EXITED, UNKNOWN = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED", "CONTAINER_UNKNOWN"
+CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
 READY, NOT_READY = "SANDBOX_READY", "SANDBOX_NOTREADY"
 
 
@@ -106,7 +106,6 @@ class Runtime(Protocol):
     async def container_status(self, container_id: str) -> Container: ...
     async def image_status(self, image: str) -> str | None: ...
     async def pull_image(self, image: str) -> str: ...
-    async def list_images(self) -> list[str]: ...
     def container_events(self) -> AsyncIterator[ContainerEvent]: ...
 
 

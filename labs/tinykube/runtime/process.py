@@ -230,10 +230,6 @@ class ProcessRuntime:
         """Lab images are here already; any other can't be had."""
         return self.image(image).ref
 
-    async def list_images(self) -> list[str]:
-        """The names of all images here."""
-        return list(self.images)
-
 
 class Pod:
     """A sandbox with its shim, seen from the runtime: commands go in by one FIFO, events come out by another."""
