@@ -68,7 +68,9 @@ def best(pod: PodInfo, fitting: Sequence[NodeInfo], random: Random, scores: Sequ
     """The node with the most points; among equals, any."""
     if len(fitting) == 1:
         return fitting[0]
-    points = [sum(int(each.score(pod, node)) * each.weight for each in scores) for node in fitting]
+    points = [0] * len(fitting)
+    for each in scores:
+        points = [sofar + each.weight * int(each.score(pod, node)) for sofar, node in zip(points, fitting, strict=True)]
     decision.scores = {node.name: point for node, point in zip(fitting, points, strict=True)}
     highest = max(points)
     return random.choice([node for node, point in zip(fitting, points, strict=True) if point == highest])

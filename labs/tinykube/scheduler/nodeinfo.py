@@ -13,6 +13,8 @@ from tinykube.machinery.objects import Object, dig, key_of, name, uid
 from tinykube.machinery.quantity import milli, whole
 
 Amounts = dict[str, int]      # cpu in thousandths, everything else in whole units
+LEAST_CPU = 100               # thousandths: what a score assumes of a container that asks for none
+LEAST_MEMORY = 200 << 20      # bytes
 
 
 def amounts(quantities: Object | None) -> Amounts:
@@ -38,12 +40,18 @@ def requests_of(pod: Object) -> Amounts:
     return total([asked, amounts(spec.get("overhead"))])
 
 
+def counted_of(pod: Object) -> tuple[int, int]:
+    """CPU and memory that scores assume of a pod: a container that asks for nothing still does something."""
+    asked = [amounts(dig(container, "resources", "requests")) for container in pod["spec"]["containers"]]
+    return (sum(each.get("cpu", LEAST_CPU) for each in asked), sum(each.get("memory", LEAST_MEMORY) for each in asked))
+
+
 def finished(pod: Object) -> bool:
     """Whether a pod has run to its end: it holds its name, but no longer any resources."""
     return dig(pod, "status", "phase") in ("Succeeded", "Failed")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class PodInfo:
     """A pod as the scheduler sees it; everything that decisions ask for is worked out once."""
 
@@ -51,6 +59,8 @@ class PodInfo:
     key: str
     uid: str
     requests: Amounts
+    counted: tuple[int, int]
+    node_name: str
     tolerations: list[Object]
     node_selector: dict[str, str]
     priority: int
@@ -59,21 +69,24 @@ class PodInfo:
     def of(cls, pod: Object) -> PodInfo:
         """Read a pod."""
         spec = pod["spec"]
-        return cls(pod, key_of(pod), uid(pod), requests_of(pod), spec.get("tolerations") or [],
-                   spec.get("nodeSelector") or {}, spec.get("priority") or 0)
+        return cls(pod, key_of(pod), uid(pod), requests_of(pod), counted_of(pod), spec.get("nodeName") or "",
+                   spec.get("tolerations") or [], spec.get("nodeSelector") or {}, spec.get("priority") or 0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class NodeInfo:
     """A node, what it offers, and what it has promised to the pods that are (or will be) there."""
 
     node: Object
     name: str = ""
     allocatable: Amounts = field(default_factory=dict)
-    requested: Amounts = field(default_factory=dict)
+    requested: Counter[str] = field(default_factory=Counter)
+    counted_cpu: int = 0           # for scores, see LEAST_CPU
+    counted_memory: int = 0
     pods: dict[str, PodInfo] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Object] = field(default_factory=list)
+    unschedulable: bool = False
 
     @classmethod
     def of(cls, node: Object) -> NodeInfo:
@@ -88,21 +101,25 @@ class NodeInfo:
         self.allocatable = amounts(dig(node, "status", "allocatable"))
         self.labels = dig(node, "metadata", "labels", default={})
         self.taints = dig(node, "spec", "taints", default=[])
+        self.unschedulable = dig(node, "spec", "unschedulable", default=False)
 
     def add(self, pod: PodInfo) -> None:
         """Promise the pod what it asks for."""
         self.pods[pod.uid] = pod
-        for what, amount in pod.requests.items():
-            self.requested[what] = self.requested.get(what, 0) + amount
+        self.requested.update(pod.requests)
+        self.counted_cpu += pod.counted[0]
+        self.counted_memory += pod.counted[1]
 
     def remove(self, uid: str) -> None:
         """Take back what was promised to a pod."""
-        for what, amount in self.pods.pop(uid).requests.items():
-            self.requested[what] -= amount
+        pod = self.pods.pop(uid)
+        self.requested.subtract(pod.requests)
+        self.counted_cpu -= pod.counted[0]
+        self.counted_memory -= pod.counted[1]
 
     def free(self) -> Amounts:
         """What the node can still promise."""
-        return {what: amount - self.requested.get(what, 0) for what, amount in self.allocatable.items()}
+        return {what: amount - self.requested[what] for what, amount in self.allocatable.items()}
 
     def emptied(self) -> NodeInfo:
         """The same node without its pods."""

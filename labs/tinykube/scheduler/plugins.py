@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 
 from tinykube.machinery.objects import Object
-from tinykube.scheduler.nodeinfo import Amounts, NodeInfo, PodInfo
+from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
 
 Reasons = list[str]
 Filter = Callable[[PodInfo, NodeInfo], Reasons]
 Score = Callable[[PodInfo, NodeInfo], float]
 
 UNSCHEDULABLE_TAINT: Object = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-LEAST_COUNTED = {"cpu": 100, "memory": 200 << 20}     # what a score assumes of a pod that asks for nothing
 PASSED: Reasons = []
 
 
@@ -34,15 +32,16 @@ def tolerates(tolerations: list[Object], taint: Object) -> bool:
 
 def node_unschedulable(pod: PodInfo, node: NodeInfo) -> Reasons:
     """Keep off nodes that were cordoned. Like NodeUnschedulable."""
-    if node.node["spec"].get("unschedulable") and not tolerates(pod.tolerations, UNSCHEDULABLE_TAINT):
+    if node.unschedulable and not tolerates(pod.tolerations, UNSCHEDULABLE_TAINT):
         return ["node(s) were unschedulable"]
     return PASSED
 
 
 def node_name(pod: PodInfo, node: NodeInfo) -> Reasons:
     """Keep to the node that the pod itself names. Like NodeName."""
-    wanted = pod.pod["spec"].get("nodeName")
-    return ["node(s) didn't match the requested node name"] if wanted and wanted != node.name else PASSED
+    if pod.node_name and pod.node_name != node.name:
+        return ["node(s) didn't match the requested node name"]
+    return PASSED
 
 
 def taint_toleration(pod: PodInfo, node: NodeInfo) -> Reasons:
@@ -65,7 +64,7 @@ def resources_fit(pod: PodInfo, node: NodeInfo) -> Reasons:
     """Name each resource of which the node has not enough left. Like NodeResourcesFit."""
     reasons = ["Too many pods"] if len(node.pods) >= node.allocatable.get("pods", 0) else []
     for what, wanted in pod.requests.items():
-        if wanted and wanted > node.allocatable.get(what, 0) - node.requested.get(what, 0):
+        if wanted and wanted > node.allocatable.get(what, 0) - node.requested[what]:
             reasons.append(f"Insufficient {what}")
     return reasons
 
@@ -73,32 +72,29 @@ def resources_fit(pod: PodInfo, node: NodeInfo) -> Reasons:
 FILTERS: list[Filter] = [node_unschedulable, node_name, taint_toleration, node_affinity, resources_fit]
 
 
-def shares(pod: PodInfo, node: NodeInfo) -> Amounts:
-    """How full the node would be with the pod, in percent, for CPU and memory."""
-    full = {}
-    for what, least in LEAST_COUNTED.items():
-        offered = node.allocatable.get(what, 0)
-        if offered:
-            promised = node.requested.get(what, 0) + max(pod.requests.get(what, 0), least)
-            full[what] = min(100, 100 * promised // offered)
-    return full
+def shares(pod: PodInfo, node: NodeInfo) -> tuple[int, int]:
+    """How full the node would be with the pod, in percent: of its CPU, and of its memory."""
+    cpu, memory = node.allocatable.get("cpu", 0), node.allocatable.get("memory", 0)
+    return (min(100, 100 * (node.counted_cpu + pod.counted[0]) // cpu) if cpu else 100,
+            min(100, 100 * (node.counted_memory + pod.counted[1]) // memory) if memory else 100)
 
 
 def least_allocated(pod: PodInfo, node: NodeInfo) -> float:
     """Prefer the emptier node: the free share of CPU and of memory, averaged. Like LeastAllocated."""
-    full = shares(pod, node)
-    return sum(100 - share for share in full.values()) / len(full) if full else 0
+    cpu, memory = shares(pod, node)
+    return (100 - cpu + 100 - memory) / 2
 
 
 def balanced_allocation(pod: PodInfo, node: NodeInfo) -> float:
     """Prefer nodes where CPU and memory run out together. Like NodeResourcesBalancedAllocation."""
-    full = list(shares(pod, node).values())
-    mean = sum(full) / len(full) if full else 0
-    return 100 - sqrt(sum((share - mean) ** 2 for share in full) / len(full)) if full else 100
+    cpu, memory = shares(pod, node)
+    return 100 - abs(cpu - memory) / 2
 
 
 def preferred_taints(pod: PodInfo, node: NodeInfo) -> float:
     """Prefer nodes without PreferNoSchedule taints that the pod does not tolerate. Like TaintToleration's score."""
+    if not node.taints:
+        return 100
     unwanted = [taint for taint in node.taints
                 if taint["effect"] == "PreferNoSchedule" and not tolerates(pod.tolerations, taint)]
     return 100 / (1 + len(unwanted))
