@@ -117,16 +117,17 @@ class Trace:
 
     @classmethod
     def from_log(cls, log: Any, source: str = "tiny") -> Trace:
-        """From a cluster's event log (or its records): the records with verb `request` and a `method`."""
+        """From a cluster's event log (or its records): the api-server's records, one a request."""
         records = list(getattr(log, "records", log))
-        requests = [r for r in records if r.get("verb") == "request" and "method" in r]
+        requests = [r for r in records if r.get("component") == "api" and "path" in r and "status" in r]
         steps = []
         for record in requests:
             url = urlsplit(str(record.get("path", "")))
             query = record.get("query") or url.query
             query = query if isinstance(query, str) else "&".join(f"{k}={v}" for k, v in query)
             steps.append(Step(component_of(str(record.get("user_agent") or record.get("who") or "client")),
-                              "api-server", str(record["method"]), url.path, int(record.get("status") or 0),
+                              "api-server", str(record.get("method") or record["verb"]), url.path,
+                              int(record.get("status") or 0),
                               _seconds(record.get("at")), float(record.get("seconds") or record.get("duration") or 0),
                               int(record.get("bytes") or 0), bool(record.get("stream")), query))
         return cls(_from_zero(steps), source=source)
@@ -240,7 +241,7 @@ class Trace:
 
 def component_of(user_agent: str) -> str:
     """The component behind a user agent: `kube-scheduler/v1.37.2 (linux/amd64) ...` is kube-scheduler."""
-    name = re.split(r"[/ ]", user_agent.strip(), maxsplit=1)[0] or "client"
+    name = re.split(r"[/ ]", user_agent.strip(), maxsplit=1)[0].removeprefix("tinykube-") or "client"
     return {"python-requests": "you", "OpenAPI-Generator": "you", "curl": "you"}.get(name, name)
 
 
