@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from genuine.controlplane import ControlPlane as ControlPlane
     from genuine.controlplane import control_plane as control_plane
     from genuine.docker import DockerProblem as DockerProblem
+    from genuine.docker import DockerRun as DockerRun
     from genuine.docker import docker_client as docker_client
     from genuine.etcd_members import etcd as etcd
     from genuine.etcd_members import etcd_cluster as etcd_cluster
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from genuine.kind import KindCluster as KindCluster
     from genuine.kind import kind_cluster as kind_cluster
     from genuine.leaks import leftovers as leftovers
+    from genuine.processes import GuardedProcesses as GuardedProcesses
     from genuine.processes import PartFailed as PartFailed
 
 _HOMES = {
     "control_plane": "controlplane", "ControlPlane": "controlplane", "docker_client": "docker", "DockerProblem": "docker",
-    "etcd": "etcd_members", "etcd_cluster": "etcd_members", "Etcd": "etcd_members", "MissingPart": "find", "Part": "find", "parts": "find", "tier_problems": "find",
-    "KindCluster": "kind", "kind_cluster": "kind", "PartFailed": "processes", "leftovers": "leaks",
+    "DockerRun": "docker", "etcd": "etcd_members", "etcd_cluster": "etcd_members", "Etcd": "etcd_members",
+    "MissingPart": "find", "Part": "find", "parts": "find", "tier_problems": "find", "KindCluster": "kind",
+    "kind_cluster": "kind", "leftovers": "leaks", "GuardedProcesses": "processes", "PartFailed": "processes",
 }  # fmt: skip
 _MODULES = ("find", "images")
 

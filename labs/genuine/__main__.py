@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="which genuine parts are here").set_defaults(run=_status)
     commands.add_parser("images", help="build the lab images into Docker").set_defaults(run=_images)
     commands.add_parser("leftovers", help="what of the book is still there").set_defaults(run=_leftovers)
+    commands.add_parser("clean", help="remove all that the book has made on this machine").set_defaults(run=_clean)
+    remove = commands.add_parser("remove", help="remove what one run has made in Docker")
+    remove.add_argument("label")
+    remove.set_defaults(run=_remove)
     plane = commands.add_parser("control-plane", help="run a genuine control plane until interrupted")
     plane.add_argument("--only-apiserver", action="store_true", help="etcd and kube-apiserver alone")
     plane.set_defaults(run=_control_plane)
@@ -67,6 +72,27 @@ def _leftovers(_: argparse.Namespace) -> int:
     for line in leftovers():
         print(line)
     return 0
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from genuine.docker import remove_labeled
+
+    remove_labeled(options.label)
+
+
+def _clean(_: argparse.Namespace) -> None:
+    """Clusters, containers, networks, volumes and images of the book, and the state beside the clusters."""
+    from genuine import images, kind
+    from genuine.docker import docker_client, remove_labeled
+
+    if not docker_problem():
+        for name in kind.created():
+            kind.delete(name)
+        remove_labeled()
+        client = docker_client()
+        for name in [tag for image in client.images.list(filters={"label": images.CONTENT}) for tag in image.tags]:
+            client.images.remove(name)
+    shutil.rmtree(kind.STATE.parent, ignore_errors=True)
 
 
 def _control_plane(options: argparse.Namespace) -> None:

@@ -71,7 +71,8 @@ class ControlPlane:
         try:
             self._prepare()
             if not self._etcd_url:
-                self.etcd = Etcd(tls=True, fsync=self._fsync, timeout=self.timeout, processes=self.processes, authority=self._authority)
+                shared: dict[str, Any] = {"processes": self.processes, "authority": self._authority}
+                self.etcd = Etcd(tls=True, fsync=self._fsync, timeout=self.timeout, **shared)
                 self.etcd.start()
             for name in self.components:
                 self._launch(name)
@@ -148,9 +149,10 @@ class ControlPlane:
         """
         mine, safe = self._identity(user, groups), _file_name(user, groups)
         path = self.directory / f"{safe}{'-elsewhere' if server else ''}.kubeconfig"
+        cluster = {"server": server or self.url, "certificate-authority": str(self.ca_file)}
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "genuine",
-            "clusters": [{"name": "genuine", "cluster": {"server": server or self.url, "certificate-authority": str(self.ca_file)}}],
+            "clusters": [{"name": "genuine", "cluster": cluster}],
             "users": [{"name": user, "user": {"client-certificate": str(mine.certificate), "client-key": str(mine.key)}}],
             "contexts": [{"name": "genuine", "context": {"cluster": "genuine", "user": user}}],
         }  # fmt: skip
@@ -232,8 +234,8 @@ class ControlPlane:
 
     def _controller_manager(self) -> list[str]:
         return [
-            *self._client_of_apiserver("controller-manager"), "--use-service-account-credentials", "--kube-api-qps=300", "--kube-api-burst=600",
-            f"--root-ca-file={self.ca_file}",
+            *self._client_of_apiserver("controller-manager"), "--use-service-account-credentials",
+            "--kube-api-qps=300", "--kube-api-burst=600", f"--root-ca-file={self.ca_file}",
             f"--service-account-private-key-file={self._accounts.key}", f"--cluster-signing-cert-file={self.ca_file}",
             f"--cluster-signing-key-file={self._authority.key_file}",
         ]  # fmt: skip

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Self
 
 from genuine.find import MissingPart, docker_host, docker_problem
+from genuine.processes import GuardedProcesses
 
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["LABEL", "DockerProblem", "docker_client", "labels", "remove_labeled"]
+__all__ = ["LABEL", "DockerProblem", "DockerRun", "docker_client", "labels", "remove_labeled"]
 
 LABEL = "kubernetes-by-hand"
 
@@ -61,3 +63,37 @@ def remove_labeled(run: str = "", client: Any = None) -> list[str]:
             thing.remove()
             removed.append(thing.name)
     return removed
+
+
+class DockerRun:
+    """A Docker client, and a label of its own for what is made with it: all of that is gone after `close`.
+
+    It is also gone when this process ends in any other way, kill -9 included: a guard process sees to it.
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self.client = docker_client()
+        self.processes = GuardedProcesses()
+        self.name = f"{purpose}-{self.processes.guard_pid}"
+        self.labels = labels(self.name)
+        self._remove = [sys.executable, "-m", "genuine", "remove", self.name]
+        self.processes.finally_run(self._remove)
+
+    def containers(self, all: bool = False) -> list[Any]:
+        """The containers with this label: those that run, or all of them."""
+        return list(self.client.containers.list(all=all, filters={"label": f"{LABEL}={self.name}"}, ignore_removed=True))
+
+    def close(self) -> None:
+        """Remove all that has this label. Safe to repeat."""
+        if self._remove:
+            remove_labeled(self.name, self.client)
+            self.processes.forget(self._remove)
+            self._remove = []
+            self.processes.close()
+            self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -92,7 +92,8 @@ class Etcd:
         key, certificate = ("keyfile", "certfile") if prefix == "--etcd-" else ("key", "cert")
         authority = "cafile" if prefix == "--etcd-" else "cacert"
         mine = self.client_identity
-        return [f"{prefix}{authority}={self._authority.file}", f"{prefix}{certificate}={mine.certificate}", f"{prefix}{key}={mine.key}"]
+        files = {authority: self._authority.file, certificate: mine.certificate, key: mine.key}
+        return [f"{prefix}{option}={path}" for option, path in files.items()]
 
     def etcdctl(self, *arguments: str, endpoints: list[str] | None = None, timeout: float = 30) -> str:
         """Output of the genuine etcdctl with `arguments`. Raises PartFailed with what it says when it fails."""

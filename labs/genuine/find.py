@@ -148,7 +148,9 @@ def _executable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
-_VERSION_ARGUMENTS = {"kubectl": ["version", "--client"], "etcdctl": ["version"], "kind": ["version"], "tmux": ["-V"], "busybox": []}
+_VERSION_ARGUMENTS = {
+    "kubectl": ["version", "--client"], "etcdctl": ["version"], "kind": ["version"], "tmux": ["-V"], "busybox": [],
+}  # fmt: skip
 
 
 @functools.cache
@@ -168,10 +170,10 @@ def docker_host() -> str:
     if host := os.environ.get("DOCKER_HOST"):
         return host
     home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR")
-    usual = ["/var/run/docker.sock", home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
+    usual = [Path("/var/run/docker.sock"), home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
     usual += [home / ".orbstack/run/docker.sock", home / ".rd/docker.sock"]
     usual += [Path(runtime) / "docker.sock"] if runtime else []
-    return next((f"unix://{path}" for path in map(Path, usual) if path.exists()), "")
+    return next((f"unix://{path}" for path in usual if path.exists()), "")
 
 
 def docker_problem() -> str:

@@ -233,6 +233,12 @@ def release_session(pid: int) -> None:
         release(file.stem, f"session-{pid}")
 
 
+def created() -> list[str]:
+    """The clusters that are here and were created by this book."""
+    files = STATE.glob("*.json")
+    return [file.stem for file in files if json.loads(file.read_text()).get("ours") and file.stem in _clusters()]
+
+
 def delete(name: str = NAME, timeout: float = 300) -> None:
     """Delete a cluster of this book, whoever uses it."""
     with _state(name, timeout) as state:
@@ -302,7 +308,7 @@ def _alive(state: dict[str, Any]) -> dict[str, Any]:
 def _runs(pid: int, born: float) -> bool:
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -36,7 +36,8 @@ def _directories() -> list[str]:
 
 
 def _in_docker() -> list[str]:
-    client, chosen = docker_client(), {"label": LABEL}
+    client = docker_client()
+    chosen: dict[str, str | list[str] | bool] = {"label": LABEL}
     found = [f"container {one.name}" for one in client.containers.list(all=True, filters=chosen)]
     kind = client.containers.list(all=True, filters={"label": "io.x-k8s.kind.cluster"})
     found += [f"kind node {one.name}" for one in kind if one.labels["io.x-k8s.kind.cluster"].startswith(LABEL)]
