@@ -13,13 +13,13 @@ from tinykube.api import subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
-from tinykube.api.registry import Record, Registry
+from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
 from tinykube.api.verbs import Call, create, delete, delete_collection, get, list_, patch, update, watch
 from tinykube.api.watch import Shape, WatchCache
 from tinykube.machinery.clock import Clock
-from tinykube.machinery.errors import ApiError, method_not_allowed, no_such_resource
+from tinykube.machinery.errors import method_not_allowed, no_such_resource
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.patch import json_patch, merge_patch
@@ -140,5 +140,3 @@ async def healthy(request: Request) -> Response:
     """The answer to those who ask whether we live: as long as we can answer at all, we do."""
     return Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"})
 
-
-__all__ = ["ApiError", "ApiServer", "Record"]

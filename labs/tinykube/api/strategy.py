@@ -5,12 +5,14 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry/core/*/str
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from tinykube.api import validation
 from tinykube.api.defaults import default_event, default_node, default_pod, quality_of_service
 from tinykube.machinery.objects import Object, dig
 
 Causes = list[Object]
+Fields = dict[str, tuple[str, ...]]
 
 
 class Strategy:
@@ -19,7 +21,7 @@ class Strategy:
     create_on_update = False             # may a PUT create what is not there?
     returns_deleted = False              # does a DELETE answer with the object, instead of a Status?
     counts_generations = False           # does metadata.generation count the changes of the spec?
-    fields: dict[str, tuple[str, ...]] = {}      # field selectors, beside metadata.name and metadata.namespace
+    fields: ClassVar[Fields] = {}        # field selectors, beside metadata.name and metadata.namespace
 
     def __init__(self, validate: Callable[[Object], Causes] | None = None, *, create_on_update: bool = False) -> None:
         self._validate = validate
@@ -56,7 +58,7 @@ class Strategy:
         return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def paths(*names: str) -> dict[str, tuple[str, ...]]:
+def paths(*names: str) -> Fields:
     """Field selectors that are called as the fields are."""
     return {name: tuple(name.split(".")) for name in names}
 
@@ -83,8 +85,9 @@ class PodStrategy(StatusStrategy):
     """Pods: many defaults, nearly nothing that may change, and time to say goodbye."""
 
     returns_deleted = counts_generations = True
-    fields = paths("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-                   "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName")
+    fields: ClassVar[Fields] = paths(
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+        "status.phase", "status.podIP", "status.nominatedNodeName")
 
     def default(self, obj: Object) -> None:
         default_pod(obj)
@@ -117,7 +120,7 @@ class PodStrategy(StatusStrategy):
 class NodeStrategy(StatusStrategy):
     """Nodes: their status may come along when a kubelet registers."""
 
-    fields = paths("spec.unschedulable")
+    fields: ClassVar[Fields] = paths("spec.unschedulable")
 
     def default(self, obj: Object) -> None:
         default_node(obj)
@@ -140,7 +143,7 @@ class NamespaceStrategy(StatusStrategy):
     """Namespaces: they end when the last finalizer in their spec is gone."""
 
     returns_deleted = True
-    fields = {**paths("status.phase"), "name": ("metadata", "name")}
+    fields: ClassVar[Fields] = {**paths("status.phase"), "name": ("metadata", "name")}
 
     def default(self, obj: Object) -> None:
         name = dig(obj, "metadata", "name")
@@ -167,9 +170,10 @@ class EventStrategy(Strategy):
     """Events: what happened, and to whom; the genuine field selectors."""
 
     create_on_update = True
-    fields = {**paths("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
-                      "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
-                      "reason", "reportingComponent", "type"), "source": ("source", "component")}
+    fields: ClassVar[Fields] = {**paths(
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+        "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
+        "reason", "reportingComponent", "type"), "source": ("source", "component")}
 
     def default(self, obj: Object) -> None:
         default_event(obj)

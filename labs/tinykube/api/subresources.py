@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tinykube.api.codec import DECODERS, media_type
 from tinykube.api.listing import plain_error
-from tinykube.api.verbs import Call, change, check_options, invalid_storage
+from tinykube.api.verbs import Call, check_options, invalid_storage
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, copy, dig, timestamp
@@ -27,7 +27,7 @@ async def bind(call: Call) -> Response:
     now = timestamp(call.server.clock)
 
     def assign(old: Object) -> Object:
-        pod = copy(old)
+        pod: Object = copy(old)
         if reason := unbindable(pod):
             raise errors.conflict("pods/binding", call.info.name, reason)
         pod["spec"]["nodeName"] = binding["target"]["name"]
@@ -37,6 +37,7 @@ async def bind(call: Call) -> Response:
         for key, value in dig(binding, "metadata", "annotations", default={}).items():
             pod["metadata"].setdefault("annotations", {})[key] = value
         return pod
+
     await write_binding(call, assign, dig(binding, "metadata", "uid"))
     return Response(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
@@ -118,4 +119,3 @@ async def passed_on(response: Response) -> Response:
 
 
 HANDLERS: dict[str, Callable[[Call], Awaitable[Response]]] = {"binding": bind, "log": log}
-__all__ = ["HANDLERS", "change"]

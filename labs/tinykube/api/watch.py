@@ -200,9 +200,9 @@ class WatchStream:
         self._first: Iterator[bytes] = iter(first)
         self._timer = asyncio.create_task(self.keep_time(timeout), name="watch timer")
 
-    async def keep_time(self, timeout: float) -> None:
+    async def keep_time(self, seconds: float) -> None:
         """Tell, once a minute and before the end, how far we are; then end."""
-        end = self.cache.clock.monotonic() + timeout
+        end = self.cache.clock.monotonic() + seconds
         while (left := end - self.cache.clock.monotonic()) > 0:
             await self.cache.clock.sleep(min(BOOKMARK_EVERY, left))
             if self.bookmark and not self.watcher.lines and left > 2:
