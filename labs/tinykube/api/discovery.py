@@ -90,13 +90,13 @@ def aggregated(table: Sequence[Resource], groups: Iterable[str]) -> Object:
     items = []
     for name in groups:
         versions = [{"version": v, "freshness": "Current",
-                     "resources": [entry(r) for r in table if (r.group, r.version) == (name, v)]}
+                     "resources": [resource_entry(r) for r in table if (r.group, r.version) == (name, v)]}
                     for v in sorted({r.version for r in table if r.group == name})]
         items.append({"metadata": {"name": name, "creationTimestamp": None}, "versions": versions})
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
-def entry(r: Resource) -> Object:
+def resource_entry(r: Resource) -> Object:
     """One resource in the aggregated form."""
     kind = {"group": r.group, "version": r.version, "kind": r.kind}
     subs = [{"subresource": name, "responseKind": kind | {"kind": SUBRESOURCE_KINDS.get(name, r.kind)},
