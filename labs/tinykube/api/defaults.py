@@ -31,6 +31,8 @@ def default_pod(pod: Object) -> None:
     spec = pod["spec"]
     fill(spec, restartPolicy="Always", terminationGracePeriodSeconds=30, dnsPolicy="ClusterFirst", securityContext={},
          schedulerName="default-scheduler", enableServiceLinks=True)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     for kind in KINDS_OF_CONTAINERS:
         for container in items(spec, kind):
             default_container(container)

@@ -37,6 +37,12 @@ class Record:
             self._json = encode(self.obj)
         return self._json
 
+    @property
+    def item(self) -> bytes:
+        """The JSON as lists have it: without kind and apiVersion, which the list tells for all."""
+        head = b'{"kind":"%b","apiVersion":"%b",' % (self.obj["kind"].encode(), self.obj["apiVersion"].encode())
+        return b"{" + self.json[len(head):] if self.json.startswith(head) else self.json
+
 
 def with_version(obj: Object, revision: int) -> Object:
     """`obj` with its resourceVersion, which is the revision of the store that wrote it; 0 means none yet."""

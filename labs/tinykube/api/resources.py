@@ -7,8 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tinykube.api.strategy import EventStrategy, NamespaceStrategy, NodeStrategy, PodStrategy, Strategy
-from tinykube.api.validation import validate_configmap, validate_lease
+from tinykube.api.strategy import (
+    ConfigMapStrategy,
+    EventStrategy,
+    LeaseStrategy,
+    NamespaceStrategy,
+    NodeStrategy,
+    PodStrategy,
+    Strategy,
+)
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 STATUS = {"status": ("get", "patch", "update")}
@@ -56,7 +63,7 @@ RESOURCES = [
     Resource("Namespace", "namespaces", NamespaceStrategy(), namespaced=False, short_names=("ns",),
              verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
              subresources={**STATUS, "finalize": ("update",)}),
-    Resource("ConfigMap", "configmaps", Strategy(validate_configmap), short_names=("cm",)),
+    Resource("ConfigMap", "configmaps", ConfigMapStrategy(), short_names=("cm",)),
     Resource("Event", "events", EventStrategy(), short_names=("ev",)),
-    Resource("Lease", "leases", Strategy(validate_lease, create_on_update=True), group="coordination.k8s.io"),
+    Resource("Lease", "leases", LeaseStrategy(), group="coordination.k8s.io"),
 ]

@@ -87,7 +87,8 @@ class ApiServer:
         check_scope(info, resource)
         if info.subresource:
             return await self.dispatch_below(Call(self, request, info, resource))
-        if info.verb not in resource.verbs or (info.verb == "create" and info.name):
+        named = info.verb in ("update", "patch")
+        if info.verb not in resource.verbs or (info.verb == "create" and info.name) or (named and not info.name):
             raise method_not_allowed()
         return await VERBS[info.verb](Call(self, request, info, resource))
 

@@ -4,7 +4,6 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry/core/*/str
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from tinykube.api import validation
@@ -19,13 +18,10 @@ class Strategy:
     """The rules of a kind that has no status and nothing special. The other kinds start from here."""
 
     create_on_update = False             # may a PUT create what is not there?
+    unconditional_update = True          # may a PUT leave out which version it was made from?
     returns_deleted = False              # does a DELETE answer with the object, instead of a Status?
     counts_generations = False           # does metadata.generation count the changes of the spec?
     fields: ClassVar[Fields] = {}        # field selectors, beside metadata.name and metadata.namespace
-
-    def __init__(self, validate: Callable[[Object], Causes] | None = None, *, create_on_update: bool = False) -> None:
-        self._validate = validate
-        self.create_on_update = self.create_on_update or create_on_update
 
     def default(self, obj: Object) -> None:
         """Fill in, in place, what the client left out."""
@@ -38,7 +34,7 @@ class Strategy:
 
     def validate(self, obj: Object) -> Causes:
         """What is wrong with an object."""
-        return self._validate(obj) if self._validate else []
+        return []
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         """What is wrong with a change, beside what is wrong with its outcome."""
@@ -164,6 +160,23 @@ class NamespaceStrategy(StatusStrategy):
 
     def validate(self, obj: Object) -> Causes:
         return validation.validate_namespace(obj)
+
+
+class LeaseStrategy(Strategy):
+    """Leases: who writes one must have read it, or two could think that they hold it."""
+
+    create_on_update = True
+    unconditional_update = False
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_lease(obj)
+
+
+class ConfigMapStrategy(Strategy):
+    """ConfigMaps: keys that can be files."""
+
+    def validate(self, obj: Object) -> Causes:
+        return validation.validate_configmap(obj)
 
 
 class EventStrategy(Strategy):

@@ -5,7 +5,6 @@ Genuine counterpart: k8s.io/kubernetes/pkg/apis/core/validation/validation.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from tinykube.api.defaults import items
@@ -26,6 +25,8 @@ ENV_RULE = ("a valid environment variable name must consist only of printable AS
 RESTARTS = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 PULLS = ("Always", "IfNotPresent", "Never")
+MESSAGES = ("File", "FallbackToLogsOnError")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LARGEST_ANNOTATIONS = 256 * 1024
 LARGEST_CONFIGMAP = 1024 * 1024
 
@@ -39,14 +40,19 @@ def label_errors(value: str) -> list[str]:
 def validate_metadata(obj: Object, strict_names: bool = False) -> Causes:
     """What is wrong with an object's name, labels and annotations. Nodes' and most names are DNS subdomains."""
     meta = obj["metadata"]
-    check = label_errors if strict_names else subdomain_errors
     found: Causes = []
     if not meta.get("name"):
         found.append(errors.required("metadata.name", "name or generateName is required"))
     else:
-        found += [errors.invalid_value("metadata.name", meta["name"], why) for why in check(meta["name"])]
+        wrong = namespace_name_errors(meta["name"]) if strict_names else subdomain_errors(meta["name"])
+        found += [errors.invalid_value("metadata.name", meta["name"], why) for why in wrong]
     found += validate_labels(meta.get("labels"), "metadata.labels")
     return found + validate_annotations(meta.get("annotations") or {})
+
+
+def namespace_name_errors(name: str) -> list[str]:
+    """What is wrong with a namespace's name, which has to be a label because it becomes part of DNS names."""
+    return ["must not contain dots"] if "." in name else label_errors(name)
 
 
 def validate_labels(labels: Any, field: str) -> Causes:
@@ -78,9 +84,9 @@ def validate_metadata_update(obj: Object, old: Object) -> Causes:
 def validate_pod(pod: Object) -> Causes:
     """What is wrong with a pod."""
     spec, found = pod["spec"], list[Object]()
-    volumes = {str(volume.get("name")) for volume in items(spec, "volumes")}
-    found += [cause for at, volume in enumerate(items(spec, "volumes"))
-              for cause in validate_name(volume.get("name"), f"spec.volumes[{at}].name")]
+    volumes: set[str] = set()
+    for at, volume in enumerate(items(spec, "volumes")):
+        found += validate_name(volume.get("name"), f"spec.volumes[{at}].name", volumes)
     if not spec.get("containers"):
         found.append(errors.required("spec.containers"))
     names: set[str] = set()
@@ -103,23 +109,24 @@ def validate_pod(pod: Object) -> Causes:
 
 
 def one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Causes:
-    """A cause if `value` is none of those allowed. The genuine lists are sorted."""
-    return [] if value in allowed else [errors.unsupported_value(field, value, sorted(allowed))]
+    """A cause if `value` is none of those allowed."""
+    return [] if value in allowed else [errors.unsupported_value(field, value, allowed)]
 
 
-def validate_name(name: Any, field: str) -> Causes:
-    """What is wrong with the name of a container or volume."""
+def validate_name(name: Any, field: str, names: set[str]) -> Causes:
+    """What is wrong with the name of a container or volume. `names` collects those that are taken."""
     if not name:
         return [errors.required(field)]
-    return [errors.invalid_value(field, name, why) for why in label_errors(name)]
+    found = [errors.invalid_value(field, name, why) for why in label_errors(name)]
+    if name in names:
+        found.append(errors.duplicate_value(field, name))
+    names.add(name)
+    return found
 
 
 def validate_container(container: Object, at: str, names: set[str], volumes: set[str]) -> Causes:
-    """What is wrong with one container. `names` collects the names that are taken."""
-    name, found = container.get("name"), validate_name(container.get("name"), f"{at}.name")
-    if name in names:
-        found.append(errors.duplicate_value(f"{at}.name", name))
-    names.add(str(name))
+    """What is wrong with one container."""
+    found = validate_name(container.get("name"), f"{at}.name", names)
     image = container.get("image")
     if not image:
         found.append(errors.required(f"{at}.image"))
@@ -130,6 +137,7 @@ def validate_container(container: Object, at: str, names: set[str], volumes: set
     for number, mount in enumerate(items(container, "volumeMounts")):
         found += validate_mount(mount, f"{at}.volumeMounts[{number}]", volumes)
     found += one_of(f"{at}.imagePullPolicy", container.get("imagePullPolicy"), PULLS)
+    found += one_of(f"{at}.terminationMessagePolicy", container.get("terminationMessagePolicy"), MESSAGES)
     return found + validate_resources(container.get("resources") or {}, f"{at}.resources")
 
 
@@ -190,17 +198,20 @@ def validate_resources(resources: Object, at: str) -> Causes:
 def validate_toleration(toleration: Object, at: str) -> Causes:
     """What is wrong with a toleration."""
     found: Causes = []
-    if toleration.get("key"):
-        found += [errors.invalid_value(f"{at}.key", toleration["key"], why)
-                  for why in label_key_errors(toleration["key"])]
-    elif toleration.get("operator") != "Exists":
-        found.append(errors.invalid_value(f"{at}.operator", toleration.get("operator", ""),
-                                          "operator must be Exists when `key` is empty, which means "
-                                          "\"match all values and all keys\""))
-    if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
-        found.append(errors.invalid_value(f"{at}.effect", toleration.get("effect", ""),
+    key, operator, effect = (toleration.get(field) or "" for field in ("key", "operator", "effect"))
+    if key:
+        found += [errors.invalid_value(f"{at}.key", key, why) for why in label_key_errors(key)]
+    elif operator != "Exists":
+        found.append(errors.invalid_value(f"{at}.operator", operator, "operator must be Exists when `key` is empty, "
+                                          "which means \"match all values and all keys\""))
+    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+        found.append(errors.invalid_value(f"{at}.effect", effect,
                                           "effect must be 'NoExecute' when `tolerationSeconds` is set"))
-    return found
+    if operator == "Exists" and toleration.get("value"):
+        found.append(errors.invalid_value(f"{at}.operator", toleration["value"],
+                                          "value must be empty when `operator` is 'Exists'"))
+    found += one_of(f"{at}.operator", operator, ("Equal", "Exists")) if operator else []
+    return found + (one_of(f"{at}.effect", effect, EFFECTS) if effect else [])
 
 
 FROZEN = ("pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -233,21 +244,19 @@ def validate_pod_update(pod: Object, old: Object) -> Causes:
 
 
 def validate_node(node: Object) -> Causes:
-    """What is wrong with a node: two taints that are one, or a taint without an effect."""
+    """What is wrong with a node: a taint without an effect, or two taints that are one."""
     found: Causes = []
-    seen: set[tuple[Any, Any]] = set()
+    seen: set[tuple[str, str]] = set()
     for at, taint in enumerate(items(node.get("spec"), "taints")):
-        field = f"metadata.taints[{at}]"
-        found += [errors.invalid_value(f"{field}.key", taint.get("key", ""), why)
-                  for why in label_key_errors(taint.get("key", ""))]
-        if not taint.get("effect"):
-            found.append(errors.required(f"{field}.effect"))
-        elif taint["effect"] not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
-            found.append(errors.unsupported_value(f"{field}.effect", taint["effect"],
-                                                  ("NoSchedule", "PreferNoSchedule", "NoExecute")))
-        if (taint.get("key"), taint.get("effect")) in seen:
-            found.append(errors.duplicate_value(f"{field}.effect", taint))
-        seen.add((taint.get("key"), taint.get("effect")))
+        field, key, effect = f"metadata.taints[{at}]", taint.get("key") or "", taint.get("effect") or ""
+        found += [errors.invalid_value(f"{field}.key", key, why) for why in label_key_errors(key)]
+        found += one_of(f"{field}.effect", effect, EFFECTS) if effect else [errors.required(f"{field}.effect")]
+        if (key, effect) in seen:
+            told = {"Key": key, "Value": taint.get("value") or "", "Effect": effect, "TimeAdded": None}
+            cause = errors.invalid_value(field, told, "taints must be unique by key and effect pair")
+            text = cause["message"].replace("Invalid value", "Duplicate value").replace('", "', '","')
+            found.append({**cause, "reason": "FieldValueDuplicate", "message": text.replace('": ', '":', 4)})
+        seen.add((key, effect))
     return found
 
 
@@ -278,7 +287,7 @@ def validate_configmap(config: Object) -> Causes:
             if side == "data" and key in binary:
                 found.append(errors.invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData"))
     if sum(len(str(value).encode()) for value in [*data.values(), *binary.values()]) > LARGEST_CONFIGMAP:
-        found.append(errors.too_long_value("", LARGEST_CONFIGMAP))
+        found.append(errors.too_long_value("[]", LARGEST_CONFIGMAP))
     return found
 
 
@@ -311,27 +320,3 @@ def validate_event(event: Object) -> Causes:
     if about != where and not (about == "" and where == "default"):
         return [errors.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
     return []
-
-
-def type_errors(obj: Object) -> Iterator[str]:
-    """Where the metadata, which each kind has, is not of the types that it must be."""
-    meta = obj.get("metadata")
-    if meta is not None and not isinstance(meta, dict):
-        yield f"{kind_of(meta)} into Go struct field {obj.get('kind')}.metadata of type v1.ObjectMeta"
-        return
-    for field in ("name", "namespace", "generateName", "resourceVersion", "uid"):
-        value = (meta or {}).get(field)
-        if value is not None and not isinstance(value, str):
-            yield f"{kind_of(value)} into Go struct field ObjectMeta.metadata.{field} of type string"
-    for field in ("labels", "annotations"):
-        values = (meta or {}).get(field)
-        if values is not None and not isinstance(values, dict):
-            yield f"{kind_of(values)} into Go struct field ObjectMeta.metadata.{field} of type map[string]string"
-        yield from (f"{kind_of(value)} into Go struct field ObjectMeta.metadata.{field} of type string"
-                    for value in (values or {}).values() if not isinstance(value, str)) if isinstance(values, dict) else ()
-
-
-def kind_of(value: Any) -> str:
-    """What a JSON value is called in Go's messages."""
-    names: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "bool"}
-    return names.get(type(value), "number")

@@ -77,7 +77,7 @@ async def list_(call: Call) -> Response:
     head = {"kind": call.resource.list_kind, "apiVersion": call.resource.api_version, "metadata": page.metadata()}
     if shape := call.server.shape(call.request, call.resource):
         return Response(200, encode(shape({**head, "items": [record.obj for record in page.records]})), dict(JSON))
-    return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(r.json for r in page.records) + b"]}",
+    return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(r.item for r in page.records) + b"]}",
                     dict(JSON))
 
 
@@ -174,7 +174,7 @@ def guarded(call: Call, rule: Callable[..., Any], *objects: Any) -> Any:
     try:
         return rule(*objects)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version, f"json: {error}") from error
+        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version, str(error)) from error
 
 
 def check(call: Call, obj: Object, causes: list[Object]) -> None:
@@ -307,6 +307,9 @@ def expected_version(call: Call, obj: Object, old: Record) -> str:
     expected = str(meta.get("resourceVersion") or "")
     if expected in ("", "0"):
         expected = ""
+        if call.info.verb == "update" and not call.resource.strategy.unconditional_update:
+            cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(call.resource.plural, call.info.name, [cause], call.resource.group)
     elif not expected.isdigit():
         raise plain_error(500, f'strconv.ParseUint: parsing "{expected}": invalid syntax')
     if call.info.verb == "update" and meta.get("uid") not in (None, "", was["uid"]):
@@ -323,7 +326,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     strategy, meta, was = call.resource.strategy, obj["metadata"], old.obj["metadata"]
     for field in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
                   "namespace", "generateName"):
-        if field in was and (field == "generation" or not meta.get(field)):
+        if field in was and (field in ("generation", "creationTimestamp") or not meta.get(field)):
             meta[field] = was[field]
     meta.pop("managedFields", None)
     meta.pop("selfLink", None)

@@ -1,0 +1,69 @@
+"""Does each field hold what its type allows? A text where a list was meant is refused before any rule looks at it.
+
+Genuine counterpart: Go's types, which the genuine server decodes every body into.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tinykube.machinery.patch import Typed
+from tinykube.machinery.quantity import parse_quantity
+
+GO_TYPES = {"string": "string", "boolean": "bool", "number": "float64", "integer": "int"}
+JSON_TYPES: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "bool"}
+FITTING: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "number": (int, float),
+                                        "integer": (int,), "object": (dict,), "array": (list,)}
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is called in Go's messages."""
+    return JSON_TYPES.get(type(value), "number")
+
+
+def type_errors(value: Any, place: Typed, struct: str = "", path: str = "") -> Iterator[str]:
+    """A text for each value that is not of its field's type. `struct` is the Go type that `path` is a field of."""
+    schema = place.resolved()
+    if value is None or not schema:
+        return
+    if "oneOf" in schema:
+        yield from quantity_errors(value, struct_name(place))
+    elif type(value) not in FITTING.get(schema.get("type", ""), (type(value),)):
+        yield f"json: cannot unmarshal {kind_of(value)} into Go struct field {struct}.{path} of type {go_type(place)}"
+    elif isinstance(value, dict):
+        inner = struct_name(place) if "properties" in schema else struct
+        for key, item in value.items():
+            known = key in schema.get("properties", {})
+            yield from type_errors(item, place.field(key), inner, f"{path}.{key}".lstrip(".") if known else path)
+    elif isinstance(value, list):
+        for item in value:
+            yield from type_errors(item, place.items(), struct, path)
+
+
+def quantity_errors(value: Any, name: str) -> Iterator[str]:
+    """What is wrong with a value that may be a number or a text. Of those, only quantities have a form."""
+    if name == "Quantity":
+        try:
+            parse_quantity(value)
+        except ValueError as error:
+            yield str(error)
+
+
+def struct_name(place: Typed) -> str:
+    """The name of the Go type behind a place in the schema: Container, PodSpec."""
+    schema = (place.schema.get("allOf") or [place.schema])[0]
+    if "$ref" in schema:
+        return str(schema["$ref"]).rsplit(".", 1)[-1]
+    return str((schema.get("x-kubernetes-group-version-kind") or [{}])[0].get("kind", ""))
+
+
+def go_type(place: Typed) -> str:
+    """The Go type of a place, as messages have it: `[]v1.Container`, `map[string]string`, `int64`."""
+    schema = place.resolved()
+    if schema.get("type") == "array":
+        return f"[]{go_type(place.items())}"
+    if "additionalProperties" in schema:
+        return f"map[string]{go_type(Typed(place.schemas, schema['additionalProperties']))}"
+    if schema.get("type") == "object":
+        return f"v1.{struct_name(place)}"
+    return str(schema.get("format") or "int64") if schema.get("type") == "integer" else GO_TYPES[schema["type"]]
