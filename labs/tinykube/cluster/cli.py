@@ -14,16 +14,10 @@ import sys
 from pathlib import Path
 from random import SystemRandom
 
-from tinykube.client.http import HttpTransport
-from tinykube.client.kubeconfig import load, write
-from tinykube.client.rest import Client
-from tinykube.cluster.cluster import node_capacities
-from tinykube.cluster.parts import make_runtime
+from tinykube.client.kubeconfig import write
+from tinykube.cluster.capacity import node_capacities
 from tinykube.cluster.process import Seat
-from tinykube.cluster.waiting import wait_for
 from tinykube.machinery.clock import SystemClock
-from tinykube.machinery.errors import ApiError
-from tinykube.runtime.interface import remove_everything
 
 HOME = Path.home() / ".tinykube"
 
@@ -78,16 +72,25 @@ def up(arguments: argparse.Namespace) -> None:
     clean(directory)
     prepare(directory, arguments)
     try:
-        for seat in seats_of(directory):
-            seat.start()
-        asyncio.run(ready(directory))
+        start(seats_of(directory))
     except BaseException as error:
-        words = "".join(f"\n{seat.name}: {seat.last_words()}" for seat in seats_of(directory) if not seat.pid())
         take_down(directory)
         if isinstance(error, (TimeoutError, OSError, RuntimeError)):
-            raise Trouble(f"the cluster did not start: {error}{words}") from None
+            raise Trouble(f"the cluster did not start: {error}") from None
         raise
     print(f"{arguments.nodes} node{'s' * (arguments.nodes != 1)} ready.  export KUBECONFIG={directory}/kubeconfig")
+
+
+def start(seats: list[Seat], seconds: float = 60) -> None:
+    """Load all programs at once; let the api-server begin, and the others when it answers."""
+    for seat in seats:
+        seat.start()
+    api, *others = seats
+    for group in ([api], others):
+        for seat in group:
+            seat.go()
+        for seat in group:
+            seat.wait_ready(seconds)
 
 
 def prepare(directory: Path, arguments: argparse.Namespace) -> None:
@@ -104,33 +107,6 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
     settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime}
     (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
     write(directory / "kubeconfig", f"http://127.0.0.1:{port}")
-
-
-async def ready(directory: Path, seconds: float = 30) -> None:
-    """Return when the api-server answers and every node is Ready."""
-    clock = SystemClock()
-    transport = HttpTransport.from_access(load(directory / "kubeconfig"))
-    client = Client(transport, "tinykube-up")
-    try:
-        async with asyncio.timeout(seconds):
-            while not await answers(client):
-                dead = [seat.name for seat in seats_of(directory) if not seat.pid()]
-                if dead:
-                    raise RuntimeError(f"{', '.join(dead)} ended at once")
-                await clock.sleep(0.03)
-        for node in json.loads((directory / "cluster.json").read_text())["nodes"]:
-            await wait_for(client, clock, f"node/{node} Ready", None, "default", seconds)
-    finally:
-        await transport.close()
-
-
-async def answers(client: Client) -> bool:
-    """Whether the api-server is ready."""
-    try:
-        await client.request("GET", "/readyz")
-    except (OSError, ApiError):
-        return False
-    return True
 
 
 def down(arguments: argparse.Namespace) -> None:
@@ -155,6 +131,8 @@ def take_down(directory: Path) -> dict[str, str]:
 
 async def remove_pods(node: str, kind: str, directory: Path) -> None:
     """End the pods of a node, which live on when their kubelet ends, also when it crashed."""
+    from tinykube.cluster.parts import make_runtime
+    from tinykube.runtime.interface import remove_everything
     runtime = make_runtime(kind, node, directory, keep=True, clock=SystemClock(), random=SystemRandom())
     await runtime.start()
     await remove_everything(runtime)

@@ -16,6 +16,7 @@ from typing import Any
 
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
+from tinykube.cluster.capacity import Capacity, node_capacities
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
@@ -29,19 +30,7 @@ from tinykube.machinery.wire import Request, Response
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import Store
 
-Capacity = str | Mapping[str, str]
-DEFAULT_CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "20Gi"}
 PARTS = ("api", "scheduler", "kubelet")
-
-
-def node_capacities(nodes: int | Iterable[str] | Mapping[str, Capacity]) -> dict[str, dict[str, str]]:
-    """What each node offers: from a number of nodes, their names, or names with memory (a str) or all amounts."""
-    if isinstance(nodes, int):
-        nodes = {f"node-{number}": {} for number in range(1, nodes + 1)}
-    if not isinstance(nodes, Mapping):
-        nodes = {name: {} for name in nodes}
-    return {name: DEFAULT_CAPACITY | ({"memory": given} if isinstance(given, str) else dict(given))
-            for name, given in nodes.items()}
 
 
 class Cluster:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ class Seat:
         self.pid_file = directory / "run" / f"{plain}.pid"
         self.log = directory / "logs" / f"{plain}.jsonl"
         self.errors = directory / "logs" / f"{plain}.err"
+        self.child: subprocess.Popen[bytes] | None = None
+        self.ready = -1
 
     def start(self) -> None:
         """Start the process. It inherits a lock on its pid file and so holds it exactly as long as it lives."""
@@ -32,16 +35,40 @@ class Seat:
         lock = os.open(self.pid_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            command = [sys.executable, "-m", "tinykube.cluster.seats", self.name, str(self.directory), str(lock)]
-            with self.errors.open("ab") as errors:
-                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                                         start_new_session=True, pass_fds=[lock])
-            os.ftruncate(lock, 0)
-            os.write(lock, str(child.pid).encode())
+            self.spawn(lock)
         except BlockingIOError:
             raise RuntimeError(f"{self.name} runs already, as process {self.pid()}") from None
         finally:
             os.close(lock)
+
+    def spawn(self, lock: int) -> None:
+        """Start the program, with a pipe by which we say go, and one by which it says that it is ready."""
+        self.ready, told = os.pipe()
+        command = [sys.executable, "-m", "tinykube.cluster.seats", self.name, str(self.directory), str(lock), str(told)]
+        with self.errors.open("wb") as errors:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors,
+                                     start_new_session=True, pass_fds=[lock, told])
+        os.close(told)
+        os.ftruncate(lock, 0)
+        os.write(lock, str(child.pid).encode())
+        self.child = child
+
+    def go(self) -> None:
+        """Let the process begin. One that never hears this ends when we do."""
+        assert self.child
+        assert self.child.stdin
+        with contextlib.suppress(BrokenPipeError), self.child.stdin as pipe:
+            pipe.write(b"go")
+
+    def wait_ready(self, seconds: float) -> None:
+        """Return when the process says that it is ready. Raises TimeoutError, or RuntimeError when it ended instead."""
+        readable, _, _ = select.select([self.ready], [], [], seconds)
+        if not readable:
+            raise TimeoutError(f"{self.name} was not ready within {seconds:g} s: {self.last_words()}")
+        said = os.read(self.ready, 16)
+        os.close(self.ready)
+        if not said:
+            raise RuntimeError(f"{self.name} ended before it was ready: {self.last_words()}")
 
     def pid(self) -> int | None:
         """The number of the running process, or None: a pid file whose lock nobody holds is a leftover."""
@@ -82,6 +109,8 @@ class Seat:
         """Whether the lock becomes free within so many seconds: it does when the process ends, however it ends."""
         until = time.monotonic() + seconds
         while self.pid() is not None:
+            if self.child:
+                self.child.poll()          # a child of ours holds its number until we have looked
             if time.monotonic() > until:
                 return False
             time.sleep(0.02)

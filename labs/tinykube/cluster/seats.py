@@ -1,4 +1,4 @@
-"""The main program of each seat when it is a process: `python -m tinykube.cluster.seats NAME DIRECTORY LOCK`.
+"""The main program of each seat when it is a process: `python -m tinykube.cluster.seats`.
 
 Seats find the server by the kubeconfig in the cluster's directory, and by nothing else.
 """
@@ -10,23 +10,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from tinykube.client.http import HttpTransport
-from tinykube.client.kubeconfig import load
-from tinykube.client.rest import Client
 from tinykube.cluster.process import Seat
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 
-Stop = Callable[[], Awaitable[None]]
+Main = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Surroundings:
-    """What every seat needs: the cluster's directory and its settings, a clock, randomness, a log, a client."""
+    """What every seat needs: the cluster's directory and its settings, a clock, randomness, a log."""
 
     def __init__(self, seat: Seat) -> None:
         self.directory = seat.directory
@@ -34,78 +32,88 @@ class Surroundings:
         self.clock = SystemClock()
         self.random = Random(os.urandom(16))
         self.log = EventLog(self.clock, path=seat.log)
-        self.transport: HttpTransport | None = None
-
-    def client(self, user_agent: str) -> Client:
-        """A client to the server that the kubeconfig names."""
-        self.transport = HttpTransport.from_access(load(self.directory / "kubeconfig"))
-        return Client(self.transport, user_agent)
-
-    async def close(self) -> None:
-        """Close what was opened."""
-        if self.transport:
-            await self.transport.close()
-        self.log.close()
 
 
-async def start_api(at: Surroundings) -> Stop:
-    """The api-server with its store, on the port that `up` chose."""
+def api_seat(at: Surroundings) -> Main:
+    """The api-server with its store, on the port that `up` chose, and connections to the kubelets."""
     from tinykube.cluster.parts import ApiPart, Dialer
     from tinykube.store import Store
-    dialer = Dialer()
-    part = await ApiPart.start(Store(), dialer, at.settings["port"], at.clock, at.random, at.log)
 
-    async def stop() -> None:
+    @asynccontextmanager
+    async def main() -> AsyncIterator[None]:
+        dialer = Dialer()
+        part = await ApiPart.start(Store(), dialer, at.settings["port"], at.clock, at.random, at.log)
+        yield
         await part.stop()
         await dialer.close()
-    return stop
+    return main
 
 
-async def start_scheduler(at: Surroundings) -> Stop:
+def scheduler_seat(at: Surroundings) -> Main:
     """The scheduler."""
+    from tinykube.client.http import HttpTransport
+    from tinykube.client.kubeconfig import load
+    from tinykube.client.rest import Client
     from tinykube.scheduler.scheduler import Scheduler
-    scheduler = Scheduler(at.client("tinykube-scheduler"), clock=at.clock, random=at.random, log=at.log)
-    await scheduler.start()
-    return scheduler.stop
+
+    @asynccontextmanager
+    async def main() -> AsyncIterator[None]:
+        async with HttpTransport.from_access(load(at.directory / "kubeconfig")) as transport:
+            scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=at.clock, random=at.random, log=at.log)
+            await scheduler.start()
+            yield
+            await scheduler.stop()
+    return main
 
 
-async def start_kubelet(at: Surroundings, node: str) -> Stop:
-    """The kubelet of a node, and its own API on a free port. Its pods live on when it is stopped."""
+def kubelet_seat(at: Surroundings, node: str) -> Main:
+    """The kubelet of a node, and its own API on a free port. Its pods live on when it ends."""
     from tinykube.api.http import serve
+    from tinykube.client.http import HttpTransport
+    from tinykube.client.kubeconfig import load
+    from tinykube.client.rest import Client
     from tinykube.cluster.parts import NodePart, make_runtime
     directory = at.directory / "nodes" / node
-    runtime = make_runtime(at.settings["runtime"], node, directory / "runtime", keep=True, clock=at.clock,
-                           random=at.random)
-    part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
-    server = await serve(part.handle)
-    await part.start(at.client(f"tinykube-kubelet/{node}"), at.random, server.port)
 
-    async def stop() -> None:
-        await server.close()
-        await part.stop()
-        await runtime.close()
-    return stop
+    @asynccontextmanager
+    async def main() -> AsyncIterator[None]:
+        runtime = make_runtime(at.settings["runtime"], node, directory / "runtime", keep=True, clock=at.clock,
+                               random=at.random)
+        part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
+        async with (HttpTransport.from_access(load(at.directory / "kubeconfig")) as transport,
+                    await serve(part.handle) as server):
+            await part.start(Client(transport, f"tinykube-kubelet/{node}"), at.random, server.port)
+            yield
+            await part.stop()
+            await runtime.close()
+    return main
 
 
-async def run(name: str, directory: Path) -> None:
-    """Start a seat, run it until SIGTERM or SIGINT, stop it."""
-    at = Surroundings(Seat(directory, name))
+async def run(main: Main, at: Surroundings, told: int) -> None:
+    """Start a seat, say that it is ready, run it until SIGTERM or SIGINT, stop it."""
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    part, _, node = name.partition("/")
-    try:
-        stop = await {"api": start_api, "scheduler": start_scheduler}[part](at) if not node \
-            else await start_kubelet(at, node)
+    async with main():
+        os.write(told, b"ready")
+        os.close(told)
         await told_to_stop.wait()
-        await stop()
-    finally:
-        await at.close()
+    at.log.close()
+
+
+def begin(name: str, directory: Path, lock: int, told: int) -> None:
+    """Load the seat's program, wait for the word to go, run."""
+    for pipe in (lock, told):
+        os.set_inheritable(pipe, False)            # they are ours, not our pods'
+    at = Surroundings(Seat(directory, name))
+    part, _, node = name.partition("/")
+    main = kubelet_seat(at, node) if part == "kubelet" else {"api": api_seat, "scheduler": scheduler_seat}[part](at)
+    if sys.stdin.buffer.read(2) == b"go":          # else whoever started us is gone
+        asyncio.run(run(main, at, told))
 
 
 if __name__ == "__main__":
-    os.set_inheritable(int(sys.argv[3]), False)     # the lock on the pid file is ours, not our pods'
     try:
-        asyncio.run(run(sys.argv[1], Path(sys.argv[2])))
+        begin(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     except OSError as error:
-        sys.exit(f"{sys.argv[1]}: {error}")
+        sys.exit(str(error))
