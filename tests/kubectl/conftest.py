@@ -38,5 +38,7 @@ def plane() -> Iterator[Any]:
     if problems := tier_problems("genuine"):
         pytest.skip(f"tier genuine: {problems[0]}")
     from genuine import control_plane
-    with control_plane(("apiserver",)) as genuine:
+    # nodes are born tainted there, and a controller that we have not started takes the taint away
+    flags = {"apiserver": ["--disable-admission-plugins=TaintNodesByCondition"]}
+    with control_plane(("apiserver",), flags=flags) as genuine:
         yield genuine

@@ -82,7 +82,9 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
         ("create -f -", NODE), ("create -f -", POD), ("get pods", ""), ("get po -o wide", ""), ("get pods -A", ""),
         ("get pod web -o yaml", ""), ("describe pod web", ""), ("get pods --sort-by=.metadata.name", ""),
         ("get pods --field-selector spec.nodeName=ant", ""), ("get pods --field-selector spec.color=red", ""),
-        ("get pods -l app=web -o name", ""), ("get pod nobody", ""), ("get all", ""), ("create -f -", EVENT),
+        ("get pods -l app=web -o name", ""), ("get pod nobody", ""), ("get pods,nodes", ""),
+        ("get pods --watch --request-timeout=1s", ""), ("get pods -o wide --watch-only --request-timeout=1s", ""),
+        ("create -f -", EVENT),
         ("get events --field-selector involvedObject.name=web", ""), ("events", ""), ("describe pod web", ""),
         ("delete event web.1", ""), ("wait --for=condition=Ready pod/web --timeout=1s", ""),
         ("wait --for=jsonpath={.status.phase}=Pending pod/web --timeout=5s", ""),
@@ -105,6 +107,12 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
     ],
 }
 
+# What the genuine server says more, by command: a pattern that is taken out of its words, and why it is not in ours.
+KNOWN = {
+    "apply -f -": (r"@@ (.*\n)+\n", "the genuine server appends a diff of its internal types"),
+    "describe ns lab": (r"\nNo resource quota\.\n\nNo LimitRange resource\.\n", "quotas and ranges are not served"),
+}
+
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -112,14 +120,15 @@ def test_same_words(name: str, tiny: Path, plane: Any) -> None:
     different = []
     for command, text in SCENARIOS[name]:
         ours, theirs = (told(command, text, where) for where in (tiny, plane.kubeconfig))
-        if ours != theirs:
+        pattern, _ = KNOWN.get(command, ("$^", ""))
+        if ours != re.sub(pattern, "", theirs):
             different.append(f"$ kubectl {command}\n--- tiny\n{ours}\n--- genuine\n{theirs}")
     assert not different, "\n\n".join(different)
 
 
 SANITIZE = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "<TIME>"), (r"\w{3}, \d\d \w{3} \d{4} [\d:]+ [+-]\d{4}", "<TIME>"),
-    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<UID>"), (r'(resourceVersion"?: "?)\d+', r"\1<RV>"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<UID>"), (r'(resourceVersion"?: "?|Resource Version: +)\d+', r"\1<RV>"),
     (r"https?://127[\d.:]+", "<URL>"), (r"/tmp/\S+", "<TMP>"), (r"(?<=\s)(\d+[smhd]){1,2}(?=[\s)])", "<AGE>"),
     (r"[ \t]+", " "),
 ]
