@@ -25,6 +25,7 @@ $(VENV)/.ready-%: pyproject.toml constraints.txt
 	@test -x $(BIN)/uv || $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@echo "… installing what '$*' needs"
 	@$(BIN)/uv pip install --quiet --python $(PY) -c constraints.txt -e '.[$*]'
+	@$(BIN)/bookkit guard >/dev/null
 	@touch $@
 
 .PHONY: lab

@@ -1,6 +1,6 @@
 """What the HTML pages make of option lines: the file name as a caption above the cell, tiers as badges.
 
-The option lines do not show in the code. The copy button still gives the cell as it runs: the lines are there,
+The looks are in book/_static/book.css. The option lines do not show in the code. The copy button still gives the cell as it runs: the lines are there,
 hidden from the eye alone.
 """
 
@@ -16,13 +16,6 @@ from .book import options
 from .tiers import TIERS
 
 OPTION_LINES = re.compile(r'(<pre><span></span>)((?:<span class="c1">#\|[^\n]*</span>\n)+)')
-STYLE = """
-.bookkit-caption{display:flex;gap:.5rem;align-items:baseline;flex-wrap:wrap;font-size:.8rem;margin:.2rem 0 .1rem}
-.bookkit-file{font-family:var(--pst-font-family-monospace,monospace);font-weight:600;color:var(--pst-color-text-base)}
-.bookkit-of,.bookkit-experiment{color:var(--pst-color-text-muted)}
-.bookkit-tier{border:1px solid currentColor;border-radius:.6rem;padding:0 .5rem;color:var(--pst-color-text-muted)}
-.bookkit-options{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-"""
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -33,9 +26,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def _style(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    if doctree is not None:
-        app.add_css_file(None, body=STYLE, priority=900)
-    if "#|" in context.get("body", ""):
+    if "#|" in (context.get("body") or ""):
         context["body"] = OPTION_LINES.sub(r'\1<span class="bookkit-options">\2</span>', context["body"])
 
 

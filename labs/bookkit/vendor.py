@@ -88,7 +88,7 @@ def bring(package: Package, into: Path = VENDOR) -> Path:
     return target
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Bring all of it: 0, or 1 with a sentence on standard error."""
     try:
         for package in PACKAGES:
