@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import orjson
@@ -125,8 +125,7 @@ class Server:
 
     async def _stream(self, incoming: web.BaseRequest, response: Response,
                       body: AsyncIterator[bytes]) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._streams.add(task)
         reply = web.StreamResponse(status=response.status, headers=_headers(response))
         try:
