@@ -66,7 +66,7 @@ def up(arguments: argparse.Namespace) -> None:
     directory: Path = arguments.directory.expanduser().resolve()
     if arguments.nodes < 0:
         raise Trouble(f"--nodes {arguments.nodes}: a cluster has 0 nodes or more")
-    running = [seat.name for seat in seats_of(directory) if seat.pid()]
+    running = [seat.name for seat in seats_of(directory) if seat.pid() is not None]
     if running:
         raise Trouble(f"a cluster is up already in {directory} ({', '.join(running)}); `tinykube down` stops it")
     clean(directory)

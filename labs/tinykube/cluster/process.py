@@ -49,8 +49,7 @@ class Seat:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors,
                                      start_new_session=True, pass_fds=[lock, told])
         os.close(told)
-        os.ftruncate(lock, 0)
-        os.write(lock, str(child.pid).encode())
+        write_pid(lock, child.pid)
         self.child = child
 
     def go(self) -> None:
@@ -71,7 +70,7 @@ class Seat:
             raise RuntimeError(f"{self.name} ended before it was ready: {self.last_words()}")
 
     def pid(self) -> int | None:
-        """The number of the running process, or None: a pid file whose lock nobody holds is a leftover."""
+        """The number of the running process (0: not known yet), or None: a pid file without a lock is a leftover."""
         try:
             file = os.open(self.pid_file, os.O_RDWR)
         except FileNotFoundError:
@@ -79,7 +78,7 @@ class Seat:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return int(self.pid_file.read_text() or 0) or None
+            return int(self.pid_file.read_text() or 0)
         else:
             return None
         finally:
@@ -87,32 +86,29 @@ class Seat:
 
     def stop(self, patience: float = 10.0) -> str:
         """End the process: ask, and after `patience` seconds kill. Says what happened."""
-        number = self.pid()
-        if number is None:
-            crashed = self.pid_file.exists()
-            self.pid_file.unlink(missing_ok=True)
-            return "was gone already" if crashed else "was not running"
-        told = "stopped"
-        self.send(number, signal.SIGTERM)
-        if not self.gone_within(patience):
-            self.send(number, signal.SIGKILL)
-            told = f"killed: it did not end within {patience:g} s" if self.gone_within(5) else "could not be killed"
+        if self.pid() is None:
+            told = "was gone already" if self.pid_file.exists() else "was not running"
+        elif self.ends(signal.SIGTERM, patience):
+            told = "stopped"
+        elif self.ends(signal.SIGKILL, 5):
+            told = f"killed: it did not end within {patience:g} s"
+        else:
+            return "could not be killed"
         self.pid_file.unlink(missing_ok=True)
         return told
 
-    def send(self, number: int, signal_number: int) -> None:
-        """Send a signal, unless the process ended a moment ago."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal_number)
-
-    def gone_within(self, seconds: float) -> bool:
-        """Whether the lock becomes free within so many seconds: it does when the process ends, however it ends."""
-        until = time.monotonic() + seconds
-        while self.pid() is not None:
-            if self.child:
-                self.child.poll()          # a child of ours holds its number until we have looked
+    def ends(self, signal_number: int, seconds: float) -> bool:
+        """Send a signal as soon as the number is known; whether the lock is free, and so the process gone, in time."""
+        until, sent = time.monotonic() + seconds, False
+        while (number := self.pid()) is not None:
+            if number and not sent:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal_number)
+                sent = True
             if time.monotonic() > until:
                 return False
+            if self.child:
+                self.child.poll()
             time.sleep(0.02)
         return True
 
@@ -121,3 +117,9 @@ class Seat:
         if not self.errors.exists():
             return "(it wrote nothing)"
         return "\n".join(self.errors.read_text(errors="replace").splitlines()[-count:]) or "(it wrote nothing)"
+
+
+def write_pid(lock: int, number: int) -> None:
+    """Write a pid into its file. Both sides do, so that it is there even if we are interrupted before we could."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(number).encode(), 0)

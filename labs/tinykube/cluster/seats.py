@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tinykube.cluster.process import Seat
+from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 
@@ -105,6 +105,7 @@ def begin(name: str, directory: Path, lock: int, told: int) -> None:
     """Load the seat's program, wait for the word to go, run."""
     for pipe in (lock, told):
         os.set_inheritable(pipe, False)            # they are ours, not our pods'
+    write_pid(lock, os.getpid())
     at = Surroundings(Seat(directory, name))
     part, _, node = name.partition("/")
     main = kubelet_seat(at, node) if part == "kubelet" else {"api": api_seat, "scheduler": scheduler_seat}[part](at)
