@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ from rich.text import Text
 
 PROMPT = "$"
 MARK = "BOOKKIT_COCKPIT"     # in the environment of all that a cockpit starts; the watchdog goes by it
+PLACEHOLDER = "exec tail -f /dev/null"
 OLDEST = (3, 2)              # `new-session -e` and libtmux need it
 
 THEME = TerminalTheme(
@@ -336,14 +338,14 @@ class CockpitPane:
     def _line_after(self, line: str) -> int:
         x, y, history, width = map(int, self._ask(
             "#{cursor_x} #{cursor_y} #{history_size} #{pane_width}").split())
-        return history + y + 1 + (x + len(line)) // width
+        return history + y + 1 + max(x + len(line) - 1, 0) // width
 
     def _since_mark(self) -> list[str]:
-        history, alternate = self._ask("#{history_size} #{alternate_on}").split()
-        lines = self._trimmed(self._capture(start="-"))
-        if alternate == "1" or self._mark > int(history) + len(lines):
-            return lines
-        return lines[self._mark:]
+        """What came after the last typed line; what the pane's width has broken into several lines is one again."""
+        history, height, alternate = map(int, self._ask("#{history_size} #{pane_height} #{alternate_on}").split())
+        cleared = self._mark > history + height
+        start = "-" if alternate or cleared else str(self._mark - history)
+        return self._trimmed(self._capture("-J", start=start))
 
     def _patiently(self, what: str, timeout: float) -> Iterator[None]:
         end, pause = time.monotonic() + timeout, 0.02
@@ -368,6 +370,7 @@ class Cockpit:
     `panes` maps a pane's name to the command line that is typed into its shell (None: nothing is typed).
     `layout` is one of tmux's: tiled, even-horizontal, even-vertical, main-horizontal, main-vertical.
     Starting prints the one command by which you attach from a terminal of your own; `quiet=True` doesn't.
+    `commands` holds the tmux commands that were run, the last ten thousand.
     """
 
     name: str
@@ -385,6 +388,7 @@ class Cockpit:
             raise CockpitError(f"Cockpit {self.name!r} has no panes: give at least one, as in panes={{'shell': None}}.")
         self.socket = ""
         self.mark = ""
+        self.commands: deque[tuple[str, ...]] = deque(maxlen=10_000)
         self._panes: dict[str, CockpitPane] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -416,7 +420,7 @@ class Cockpit:
             done = self._call(
                 "-f", os.devnull, "start-server", ";", "set-option", "-g", "history-limit", "50000", ";",
                 "new-session", "-d", "-s", self.name, "-n", self.name, "-x", str(self.width), "-y", str(self.height),
-                *self._where(), "-e", f"{MARK}={self.mark}", clean_shell(self.mark))
+                *self._where(), "-e", f"{MARK}={self.mark}", PLACEHOLDER)
             if done.returncode == 0:
                 return
             stand_down(self._watchdog)
@@ -444,15 +448,15 @@ class Cockpit:
                 self[name].type(command)
 
     def _split_into(self, pane: CockpitPane, others: list[str]) -> None:
+        """Split until every pane has its size, then start the shells: none sees a resize, which would draw twice."""
+        panes = [pane]
         for name in others:
-            made = self.tmux("split-window", "-d", "-t", pane.id, *self._where(), "-P", "-F", "#{pane_id}")
-            self._adopt(made[0], name)
+            made = self.tmux("split-window", "-d", "-t", panes[-1].id, *self._where(), "-P", "-F", "#{pane_id}", PLACEHOLDER)
+            panes.append(self._adopt(made[0], name))
             self.tmux("select-layout", "-t", pane.id, "tiled")
         self.tmux("select-layout", "-t", pane.id, self.layout)
-        for each in self._panes.values():       # what stood there was drawn for another size
-            if each.name in (pane.name, *others):
-                each.wait_prompt()
-                each.press("C-l")
+        for each in panes:
+            self.tmux("respawn-pane", "-k", "-t", each.id, *self._where(), clean_shell(self.mark))
 
     def _adopt(self, pane_id: str, name: str) -> CockpitPane:
         self.tmux("set-option", "-p", "-t", pane_id, "@component", name)
@@ -512,7 +516,8 @@ class Cockpit:
         if taken:
             raise CockpitError(f"Pane {taken[0]!r} is there already; panes have different names in all windows.")
         first, *others = panes
-        made = self.tmux("new-window", "-t", f"{self.name}:", "-n", name, *self._where(), "-P", "-F", "#{pane_id}")
+        made = self.tmux("new-window", "-t", f"{self.name}:", "-n", name, *self._where(), "-P", "-F", "#{pane_id}",
+                         PLACEHOLDER)
         self._split_into(self._adopt(made[0], first), others)
         for pane, command in panes.items():
             self[pane].wait_prompt()
@@ -523,6 +528,7 @@ class Cockpit:
         """Run one tmux command on this cockpit's server; the lines that it printed. Raises with tmux's own words."""
         if self._watchdog is None:
             raise CockpitError(f"Cockpit {self.name!r} is not running. Start it: cockpit.start()")
+        self.commands.append(arguments)
         done = self._call(*arguments)
         if done.returncode:
             raise CockpitError(f"tmux {shlex.join(arguments)}: {done.stderr.strip() or 'failed'}")

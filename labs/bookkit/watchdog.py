@@ -11,6 +11,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -28,21 +29,36 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def waited(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run after that time. What has ended and was not collected by its parent does not run."""
+    end = time.monotonic() + seconds
+    while (alive := [p for p in processes if runs(p)]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return alive
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it is still this process, and not the husk of it."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def bring_down(socket_path: str, mark: str) -> None:
     """End the tmux server at `socket_path`, then all marked processes (politely, then not), then the socket."""
+    before = marked(mark)
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        before = marked(mark)
         subprocess.run(["tmux", "-S", socket_path, "kill-server"], capture_output=True, timeout=10)
-        _, alive = psutil.wait_procs(before, timeout=1)
-        for process in alive:
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
-        psutil.wait_procs(alive, timeout=2)
+    for process in waited(before, 1):
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    waited(before, 2)
     left = marked(mark)
     for process in left:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(left, timeout=2)
+    waited(left, 2)
     Path(socket_path).unlink(missing_ok=True)
 
 

@@ -54,6 +54,14 @@ def test_a_wait_does_not_find_the_typed_line_itself() -> None:
 
 
 @needs_tmux
+@pytest.mark.parametrize("spare", [-2, -1, 0, 1, 2])
+def test_a_line_about_exactly_as_wide_as_the_pane(spare: int) -> None:
+    with Cockpit("t-wide", width=40, quiet=True) as c:
+        line = "echo ne''edle; : ".ljust(38 + spare, "x")
+        assert c["shell"].run(line) == "needle"
+
+
+@needs_tmux
 def test_output_that_scrolled_away_is_found() -> None:
     with Cockpit("t-scroll", height=10, quiet=True) as c:
         out = c["shell"].run("seq 1 3000")
