@@ -1,0 +1,158 @@
+"""Our kubelet in the genuine one's seat: a genuine api-server, TLS verified, a node's own identity and rights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from bookkit.tiers import missing
+from genuine import ControlPlane, control_plane
+
+from tinykube.client.http import HttpTransport
+from tinykube.client.kubeconfig import load
+from tinykube.client.rest import Client
+from tinykube.cluster.waiting import wait_for
+from tinykube.kubelet.kubelet import Kubelet
+from tinykube.machinery.clock import SystemClock
+from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import Object
+from tinykube.runtime.interface import remove_everything
+from tinykube.runtime.process import ProcessRuntime
+
+pytestmark = [pytest.mark.skipif(bool(missing("genuine")), reason="; ".join(missing("genuine"))),
+              pytest.mark.timeout(300), pytest.mark.xdist_group("genuine-kubelet")]
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture(scope="module")
+def genuine() -> Iterator[ControlPlane]:
+    with control_plane(["apiserver"]) as plane:
+        yield plane
+
+
+@asynccontextmanager
+async def client_of(plane: ControlPlane, user: str) -> AsyncIterator[Client]:
+    async with HttpTransport.from_access(load(plane.kubeconfig_for(user))) as transport:
+        yield Client(transport, f"test-{user}")
+
+
+@asynccontextmanager
+async def node(plane: ControlPlane, name: str, directory: Path) -> AsyncIterator[EventLog]:
+    """A node of ours, with the rights of that node and no others."""
+    log, runtime = EventLog(), ProcessRuntime(directory / "run")
+    async with client_of(plane, f"node:{name}") as client:
+        kubelet = Kubelet(client, name, runtime, capacity={"cpu": "2", "memory": "1Gi", "pods": "10"}, clock=CLOCK,
+                          random=Random(1), log=log, directory=directory)
+        await kubelet.start()
+        try:
+            yield log
+        finally:
+            await kubelet.stop()
+            await remove_everything(runtime)
+            await runtime.close()
+    assert list((directory / "run").iterdir()) == []
+
+
+def pod(name: str, on: str, script: str, policy: str = "Always", **container: Any) -> Object:
+    main = {"name": "main", "image": "kubernetes-by-hand/box:1", "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-c", script], **container}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"nodeName": on, "restartPolicy": policy, "containers": [main]}}
+
+
+def reason(obj: Object) -> str:
+    states = [each["state"] for each in obj["status"].get("containerStatuses") or []]
+    return (states[0].get("waiting") or states[0].get("terminated") or {}).get("reason", "") if states else ""
+
+
+async def until(admin: Client, name: str, what: Any) -> Object:
+    state, predicate = (what, None) if isinstance(what, str) else ("", what)
+    found: Object = await wait_for(admin, CLOCK, f"pod/{name} {state}".strip(), predicate, "default", 60)
+    return found
+
+
+async def test_it_registers_runs_a_pod_reports_and_ends_it(genuine: ControlPlane, tmp_path: Path) -> None:
+    async with client_of(genuine, "admin") as admin, node(genuine, "ant", tmp_path) as log:
+        registered = await admin.get("nodes", "ant")
+        assert [each["type"] for each in registered["status"]["conditions"]][-1] == "Ready"
+        lease = await until_lease(admin, "ant")
+        assert lease["spec"]["leaseDurationSeconds"] == 40
+        assert lease["metadata"]["ownerReferences"][0]["uid"] == registered["metadata"]["uid"]
+
+        await admin.create("pods", pod("web", "ant", "trap 'exit 0' TERM; while :; do sleep 0.2; done"))
+        running = await until(admin, "web", "Ready")
+        assert running["status"]["phase"] == "Running"
+        assert running["status"]["containerStatuses"][0]["containerID"].startswith("process://")
+        assert running["status"]["podIPs"] == [{"ip": running["status"]["podIP"]}]
+        await admin.delete("pods", "web", "default", grace_seconds=30)
+        assert await until(admin, "web", "deleted") is None
+        failures = [record for record in log.records if "fail" in record["verb"] or record["verb"] == "event-lost"]
+        assert failures == []
+
+
+async def until_lease(admin: Client, name: str) -> Object:
+    async with asyncio.timeout(60):
+        while True:
+            found = (await admin.list("leases", "kube-node-lease", fieldSelector=f"metadata.name={name}"))["items"]
+            if found:
+                return found[0]
+            await asyncio.sleep(0.1)
+
+
+async def test_failures_are_reported_as_the_genuine_one_reports_them(genuine: ControlPlane, tmp_path: Path) -> None:
+    async with client_of(genuine, "admin") as admin, node(genuine, "bee", tmp_path):
+        for each in (pod("crash", "bee", "exit 3"), pod("once", "bee", "exit 3", "Never"), pod("done", "bee", "exit 0", "Never"),
+                     pod("image", "bee", "", image="registry.invalid/nothing:1"),
+                     pod("command", "bee", "", "Never", command=["no-such-command"]),
+                     pod("hungry", "bee", "", resources={"requests": {"memory": "64Ti"}})):
+            await admin.create("pods", each)
+        crash = await until(admin, "crash", lambda obj: reason(obj) == "CrashLoopBackOff")
+        assert crash["status"]["phase"] == "Running"
+        assert crash["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
+        once = await until(admin, "once", "Failed")
+        assert (reason(once), once["status"]["conditions"][2]["reason"]) == ("Error", "PodFailed")
+        assert reason(await until(admin, "done", "Succeeded")) == "Completed"
+        assert reason(await until(admin, "image", lambda obj: reason(obj) == "ImagePullBackOff"))
+        assert reason(await until(admin, "command", "Failed")) == "StartError"
+        assert (await until(admin, "hungry", "Failed"))["status"]["reason"] == "OutOfmemory"
+        for name in ("crash", "once", "done", "image", "command", "hungry"):
+            await admin.delete("pods", name, "default", grace_seconds=2)
+            await until(admin, name, "deleted")
+
+
+async def test_it_goes_on_after_its_own_restart(genuine: ControlPlane, tmp_path: Path) -> None:
+    async with client_of(genuine, "admin") as admin, client_of(genuine, "node:cat") as mine:
+        runtime = ProcessRuntime(tmp_path / "run", keep=True)
+
+        def kubelet() -> Kubelet:
+            return Kubelet(mine, "cat", runtime, capacity={"cpu": "2", "memory": "1Gi", "pods": "10"}, clock=CLOCK,
+                           random=Random(1), log=EventLog(), directory=tmp_path)
+
+        first = kubelet()
+        await first.start()
+        for name in ("stays", "goes"):
+            await admin.create("pods", pod(name, "cat", "trap 'exit 0' TERM; while :; do sleep 0.2; done"))
+            await until(admin, name, "Ready")
+        before = (await admin.get("pods", "stays", "default"))["status"]
+        await first.stop()
+        await runtime.close()
+        await admin.delete("pods", "goes", "default", grace_seconds=0)      # gone while nobody looks
+        runtime = ProcessRuntime(tmp_path / "run", keep=True)
+        second = kubelet()
+        await second.start()
+        async with asyncio.timeout(60):
+            while len(await runtime.list_pod_sandbox()) > 1:
+                await asyncio.sleep(0.1)
+        after = (await admin.get("pods", "stays", "default"))["status"]
+        assert after["containerStatuses"] == before["containerStatuses"]
+        await admin.delete("pods", "stays", "default", grace_seconds=2)
+        await until(admin, "stays", "deleted")
+        await second.stop()
+        assert await remove_everything(runtime) == 0
+        await runtime.close()
