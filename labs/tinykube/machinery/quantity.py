@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([a-zA-Z]*|[eE][+-]?\d+)", re.ASCII)
 RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 NANO = Decimal("1e-9")
+EXACT = Context(prec=100)      # digits enough for the largest amounts, down to a billionth
 
 
 def parse_quantity(text: str | int | float) -> Decimal:
@@ -28,7 +29,8 @@ def parse_quantity(text: str | int | float) -> Decimal:
         value = number.scaleb(int(suffix[1:]))
     else:
         raise ValueError("unable to parse quantity's suffix")
-    return value.quantize(NANO, ROUND_CEILING) if value != value.quantize(NANO) else value
+    rounded = value.quantize(NANO, ROUND_CEILING, EXACT)
+    return rounded if rounded != value else value
 
 
 def whole(text: str | int | float) -> int:
