@@ -63,7 +63,8 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
         ("patch cm colors --type=json -p '[{\"op\":\"replace\",\"path\":\"/data/sky\",\"value\":\"red\"}]'", ""),
         ("patch cm colors --type=json -p '[{\"op\":\"test\",\"path\":\"/data/sky\",\"value\":\"blue\"}]'", ""),
         ("patch cm colors -p '{\"data\"'", ""), ("get cm colors -o jsonpath={.data}", ""),
-        ("replace -f -", CONFIG), ("get cm colors -o jsonpath={.data}", ""),
+        ("replace -f -", CONFIG), ("get cm colors -o jsonpath={.data}", ""), ("edit cm colors", ""),
+        ("get cm colors -o jsonpath={.data}", ""), ("replace --force -f -", CONFIG),
         ("create -f -", CONFIG.replace("data:", "date:").replace("colors", "typo")), ("delete cm colors", ""),
         ("delete cm colors", ""), ("delete cm colors --ignore-not-found", ""),
         ("create configmap made --from-literal=a=1", ""), ("create configmap made --from-literal=a=1", ""),
@@ -81,6 +82,8 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
     "pods": [
         ("create -f -", NODE), ("create -f -", POD), ("get pods", ""), ("get po -o wide", ""), ("get pods -A", ""),
         ("get pod web -o yaml", ""), ("describe pod web", ""), ("get pods --sort-by=.metadata.name", ""),
+        ("logs web -c web", ""), ("logs -f web", ""),
+        ("set image pod/web web=box:9", ""), ("get pod web -o jsonpath={.spec.containers[*].image}", ""),
         ("get pods --field-selector spec.nodeName=ant", ""), ("get pods --field-selector spec.color=red", ""),
         ("get pods -l app=web -o name", ""), ("get pod nobody", ""), ("get pods,nodes", ""),
         ("get pods --watch --request-timeout=1s", ""), ("get pods -o wide --watch-only --request-timeout=1s", ""),
@@ -96,13 +99,15 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
         ("create -f -", NODE.replace("ant", "bee")), ("get nodes", ""), ("get node bee -o wide", ""),
         ("cordon bee", ""), ("cordon bee", ""), ("get node bee", ""), ("uncordon bee", ""),
         ("taint node bee k=v:NoSchedule", ""), ("taint node bee k=v:NoSchedule", ""), ("taint node bee k-", ""),
-        ("get node bee -o jsonpath={.spec}", ""), ("describe node bee", ""), ("delete node bee", ""), ("get node bee", ""),
+        ("get node bee -o jsonpath={.spec}", ""), ("describe node bee", ""), ("drain bee", ""),
+        ("delete node bee", ""), ("get node bee", ""),
     ],
     "the rest": [
         ("create namespace lab", ""), ("get ns", ""), ("describe ns lab", ""), ("create -f -", LEASE), ("get leases", ""),
         ("describe lease turn", ""), ("delete lease turn", ""), ("api-versions --no-such-flag", ""),
         ("explain pod.spec.containers.env", ""), ("explain lease --recursive", ""), ("explain node.status.nope", ""),
-        ("explain cm", ""), ("get unicorns", ""), ("get pods/x/y", ""), ("get --raw /livez", ""), ("get --raw /readyz", ""),
+        ("explain cm", ""), ("get unicorns", ""), ("get pods/x/y", ""), ("get --raw /livez", ""),
+        ("get --raw /readyz", ""),
         ("get --raw /nope", ""),
     ],
 }
@@ -116,7 +121,8 @@ KNOWN = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_same_words(name: str, tiny: Path, plane: Any) -> None:
+def test_same_words(name: str, tiny: Path, plane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i s/blue/pink/")
     different = []
     for command, text in SCENARIOS[name]:
         ours, theirs = (told(command, text, where) for where in (tiny, plane.kubeconfig))
@@ -141,3 +147,13 @@ def told(command: str, text: str, kubeconfig: Path) -> str:
     for pattern, mark in SANITIZE:
         words = re.sub(pattern, mark, words)
     return words
+
+
+def test_server_side_apply_is_refused_in_words(tiny: Path) -> None:
+    result = kubectl("apply --server-side -f -", cluster=tiny, input=CONFIG, quiet=True)
+    assert result.status == 1
+    assert "Unsupported Media Type" in result.stderr
+
+
+def test_version_says_who_answers(tiny: Path) -> None:
+    assert "Server Version: v1.37.2+tinykube" in kubectl("version", cluster=tiny, quiet=True)
