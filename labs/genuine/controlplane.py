@@ -102,6 +102,10 @@ class ControlPlane:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    def pids(self) -> dict[str, int]:
+        """Process ids of the components that have been started, by process name."""
+        return dict(self.processes.pids)
+
     def stop_component(self, name: str, *, kill: bool = False) -> None:
         """End "apiserver", "controller-manager", "scheduler" or "etcd"; the others keep running."""
         self.processes.stop(self._process_name(name), kill=kill)

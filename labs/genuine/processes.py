@@ -49,6 +49,7 @@ class GuardedProcesses:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.pids: dict[str, int] = {}
         self._lock = threading.Lock()
         # -I -S: nothing but the standard library, so that it starts in 20 ms; own session: no Ctrl-C, no group kill
         self._guard = subprocess.Popen(
@@ -72,7 +73,8 @@ class GuardedProcesses:
         """Start `argv` under `name` and return its process id."""
         whole_env = {**os.environ, **env} if env else None
         answer = self._tell("start", name=name, argv=[str(a) for a in argv], log=str(self.log_path(name)), env=whole_env)
-        return int(answer["pid"])
+        self.pids[name] = int(answer["pid"])
+        return self.pids[name]
 
     def exits(self) -> dict[str, int | None]:
         """Exit code by name, None for those that run."""
