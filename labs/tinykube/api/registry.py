@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tinykube.machinery.errors import already_exists, not_found
+from tinykube.machinery.errors import already_exists, internal, not_found
 from tinykube.machinery.objects import Object
 from tinykube.store import Compare, Delete, KeyValue, Put, Range, RangeResult, Storage, prefix_end
 
@@ -50,6 +50,15 @@ def with_version(obj: Object, revision: int) -> Object:
     return {**obj, "metadata": {**meta, "resourceVersion": str(revision)} if revision else meta}
 
 
+def decode_stored(kv: KeyValue) -> Object:
+    """The object in a stored value. Raises ApiError 500 if somebody else wrote what is no object."""
+    try:
+        obj: Object = json.loads(kv.value)
+        return obj if obj["metadata"]["name"] and obj["kind"] else {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise internal(f"the value of {kv.key.decode(errors='replace')} is no object: {error!r}") from None
+
+
 class Registry:
     """The objects of one resource. A write says what it expects to find, and does nothing if it finds another."""
 
@@ -67,9 +76,9 @@ class Registry:
         """What a key holds, decoded once a revision."""
         known = self._known.get(kv.key)
         if known is None or known.revision < kv.mod_revision:
-            known = self._known[kv.key] = Record(kv.key, json.loads(kv.value), kv.mod_revision)
+            known = self._known[kv.key] = Record(kv.key, decode_stored(kv), kv.mod_revision)
         elif known.revision > kv.mod_revision:              # somebody reads the past
-            return Record(kv.key, json.loads(kv.value), kv.mod_revision)
+            return Record(kv.key, decode_stored(kv), kv.mod_revision)
         return known
 
     def forget(self, key: bytes) -> None:

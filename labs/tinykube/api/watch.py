@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from tinykube.api.listing import Selects
 from tinykube.api.registry import Record, Registry, encode
 from tinykube.machinery.clock import Clock
-from tinykube.machinery.errors import too_old
+from tinykube.machinery.errors import ApiError, too_old
 from tinykube.machinery.objects import Object
-from tinykube.store import Compacted, Event, WatchBatch, prefix_end
+from tinykube.store import Compacted, Event, KeyValue, WatchBatch, prefix_end
 
 HISTORY = 10_000                         # changes that are remembered for those who come back
 PATIENCE = 1_000                         # changes that may wait for a watcher before it is cut off
@@ -126,7 +126,7 @@ class WatchCache:
         """Read everything anew. Changes that happened meanwhile are lost, so whoever watches has to list again."""
         self.cut_off()
         found = await self.registry.range("")
-        self.state = {kv.key: self.registry.record(kv) for kv in found.kvs}
+        self.state = {kv.key: record for kv in found.kvs if (record := self.readable(kv))}
         self.changes.clear()
         self.revision = self.oldest = found.revision
 
@@ -163,13 +163,20 @@ class WatchCache:
 
     def change(self, event: Event) -> Change:
         """What an event of the storage means for the object of that key."""
-        key, before = event.kv.key, self.state.get(event.kv.key)
-        if event.type == "DELETE":
-            self.state.pop(key, None)
+        key, before = event.kv.key, self.state.pop(event.kv.key, None)
+        after = self.readable(event.kv) if event.type == "PUT" else None
+        if after:
+            self.state[key] = after
+        else:
             self.registry.forget(key)
-            return Change(before, None, event.kv.mod_revision)
-        self.state[key] = after = self.registry.record(event.kv)
         return Change(before, after, event.kv.mod_revision)
+
+    def readable(self, kv: KeyValue) -> Record | None:
+        """The object of a key, or None for what is no object: one bad value must not stop the watches of all."""
+        try:
+            return self.registry.record(kv)
+        except ApiError:
+            return None
 
     def subscribe(self, namespace: str, since: int, selects: Selects | None, shape: Shape | None) -> Watcher:
         """A watcher of all changes after revision `since`. Raises ApiError 410 if they are not all remembered."""
