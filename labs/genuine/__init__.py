@@ -36,7 +36,7 @@ _HOMES = {
     "MissingPart": "find", "Part": "find", "parts": "find", "tier_problems": "find", "KindCluster": "kind",
     "kind_cluster": "kind", "leftovers": "leaks", "GuardedProcesses": "processes", "PartFailed": "processes",
 }  # fmt: skip
-_MODULES = ("find", "images")
+_MODULES = ("find", "images", "kind")
 
 
 def __getattr__(name: str) -> Any:
