@@ -154,8 +154,8 @@ async def insert(call: Call, obj: Object) -> Record:
     guarded(call, strategy.default, obj)
     guarded(call, strategy.prepare_for_create, obj)
     await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj))
-    check(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
-                      *guarded(call, strategy.validate, obj)])
+    refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
+                          *guarded(call, strategy.validate, obj)])
     return await call.registry.insert(obj, dry_run=call.dry_run)
 
 
@@ -177,7 +177,7 @@ def guarded(call: Call, rule: Callable[..., Any], *objects: Any) -> Any:
         raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version, str(error)) from error
 
 
-def check(call: Call, obj: Object, causes: list[Object]) -> None:
+def refuse_if(call: Call, obj: Object, causes: list[Object]) -> None:
     """Raise ApiError 422 if there are causes for it."""
     if causes:
         raise errors.invalid(call.resource.kind, obj["metadata"].get("name", ""), causes, call.resource.group)
@@ -337,10 +337,10 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
         meta["generation"] = was.get("generation", 0) + 1
     await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
                                     call.info.subresource))
-    check(call, obj, [*validate_metadata_update(obj, old.obj),
-                      *validate_metadata(obj, call.resource.plural == "namespaces"),
-                      *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
-                      *guarded(call, strategy.validate, obj)])
+    refuse_if(call, obj, [*validate_metadata_update(obj, old.obj),
+                          *validate_metadata(obj, call.resource.plural == "namespaces"),
+                          *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
+                          *guarded(call, strategy.validate, obj)])
 
 
 async def save(call: Call, obj: Object, old: Record) -> Record | None:
