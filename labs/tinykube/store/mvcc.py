@@ -229,12 +229,12 @@ class Store:
         return versions[index] if index >= 0 and versions[index].version else None
 
     def _trim(self, key: bytes, revision: int) -> None:
-        versions = self._versions[key]
+        versions = self._versions.get(key, [])
         keep = bisect_right(versions, revision, key=attrgetter("mod_revision")) - 1
         if keep >= 0 and not versions[keep].version:
             keep += 1
         del versions[:max(keep, 0)]
-        if not versions:
+        if not versions and key in self._versions:
             del self._versions[key]
             self._all_keys.remove(key)
 

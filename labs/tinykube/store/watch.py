@@ -17,9 +17,14 @@ class History:
     """The changes of each revision since the last compaction."""
 
     def __init__(self) -> None:
-        self.compacted = 0
+        self.compacted = -1                   # no compaction yet
         self._first = 2                       # an empty store is at revision 1, so the first change makes 2
         self._changes: list[Changes] = []
+
+    @property
+    def revision(self) -> int:
+        """The newest revision."""
+        return self._first + len(self._changes) - 1
 
     def append(self, changes: Changes) -> None:
         """Add what the next revision changed."""
@@ -76,7 +81,7 @@ class Cursor:
                 return WatchBatch(events, self.revision - 1)
         if self._progress_wanted:
             self._progress_wanted = False
-            return WatchBatch((), self.revision - 1)
+            return WatchBatch((), max(self._history.revision, self.revision - 1))
         return None
 
     def push(self, batch: WatchBatch) -> None:
