@@ -4,13 +4,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tinykube.kubelet.admit import admit
 from tinykube.kubelet.environment import ConfigError, environment, expand
 from tinykube.kubelet.restart import Backoff, plan, pretty, should_run
 from tinykube.kubelet.status import Waiting, pod_status, rejected_status
 from tinykube.runtime.interface import (
-    EXITED, NOT_READY, READY, RUNNING, Container, ContainerConfig, PodSandbox, PodSandboxConfig,
+    EXITED,
+    NOT_READY,
+    READY,
+    RUNNING,
+    Container,
+    ContainerConfig,
+    PodSandbox,
+    PodSandboxConfig,
 )
 
 NOW = "2030-01-01T00:00:00Z"
@@ -200,9 +206,9 @@ async def test_environment() -> None:
     assert await value(ref("nosuch", "color", optional=True)) == {}
     assert await value(field("metadata.name")) == {"C": "web"}
     assert await value(field("status.podIP")) == {"C": "127.0.0.9"}
-    with pytest.raises(ConfigError, match='^configmap "nosuch" not found$'):
+    with pytest.raises(ConfigError, match=r'^configmap "nosuch" not found$'):
         await value(ref("nosuch", "color"))
-    with pytest.raises(ConfigError, match="^couldn't find key k in ConfigMap default/settings$"):
+    with pytest.raises(ConfigError, match=r"^couldn't find key k in ConfigMap default/settings$"):
         await value(ref("settings", "k"))
     with pytest.raises(ConfigError, match="secretKeyRef is not supported"):
         await value({"name": "C", "valueFrom": {"secretKeyRef": {}}})

@@ -1,4 +1,5 @@
 """The Docker runtime: the same promises as the process runtime, kept by containers."""
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 (what is waited for here are processes and files, which tell nobody)
 from __future__ import annotations
 
 import asyncio
@@ -9,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from tinykube.runtime.interface import (
     EXITED,
     NOT_READY,
@@ -62,6 +62,13 @@ async def run(runtime: DockerRuntime, log_directory: Path, script: str, **more: 
         pod.id, ContainerConfig("web", BOX, command=["sh", "-c", script], log_path="web/0.log", **more))
     await runtime.start_container(container)
     return await runtime.container_status(container)
+
+
+async def up(runtime: DockerRuntime, log_directory: Path) -> Container:
+    """A container that runs and has said so: from then on it hears signals as it wants to."""
+    container = await run(runtime, log_directory, SLEEP)
+    await log(container, 1)
+    return container
 
 
 async def ended(runtime: DockerRuntime, container: Container) -> Container:
@@ -122,7 +129,7 @@ async def test_events_tell_of_ends_and_a_dead_sandbox_is_seen(runtime, tmp_path)
 async def test_a_second_runtime_takes_up_the_pods_of_the_first(tmp_path):
     first = DockerRuntime(tmp_path, keep=True)
     await first.start()
-    running = await run(first, tmp_path / "logs", SLEEP)
+    running = await up(first, tmp_path / "logs")
     await first.close()
     second = DockerRuntime(tmp_path, keep=True)
     await second.start()
@@ -165,6 +172,6 @@ async def test_a_killed_owner_takes_its_containers_along(tmp_path):
 async def test_without_docker_there_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
     runtime = DockerRuntime(tmp_path)
-    with pytest.raises(CriError, match="Docker does not answer .* Start it, or use the process runtime"):
+    with pytest.raises(CriError, match=r"Docker does not answer .* Start it, or use the process runtime"):
         await runtime.start()
     await runtime.close()

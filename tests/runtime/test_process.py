@@ -1,4 +1,5 @@
 """The process runtime: what a kubelet relies on, run for real."""
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 (what is waited for here are processes and files, which tell nobody)
 from __future__ import annotations
 
 import asyncio
@@ -7,13 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-
 from tinykube.runtime.interface import (
-    EXITED, NOT_READY, READY, RUNNING, Container, ContainerConfig, CriError, PodSandboxConfig, remove_everything,
+    EXITED,
+    NOT_READY,
+    READY,
+    RUNNING,
+    Container,
+    ContainerConfig,
+    CriError,
+    PodSandboxConfig,
+    remove_everything,
 )
 from tinykube.runtime.process import ProcessRuntime
 
@@ -24,7 +32,7 @@ SLEEP = "trap 'exit 0' TERM; echo up; while :; do sleep 0.2; done"
 def processes(marker: str) -> list[str]:
     """Every process whose command line or environment mentions the marker, but this one."""
     lines = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True, text=True).stdout.splitlines()
-    return [line for line in lines if marker in line and not line.split()[0] == str(os.getpid()) and " ps axe" not in line]
+    return [line for line in lines if marker in line and line.split()[0] != str(os.getpid()) and " ps axe" not in line]
 
 
 @pytest.fixture
@@ -44,6 +52,20 @@ async def run(runtime: ProcessRuntime, script: str | list[str], image: str = BOX
     container = await runtime.create_container(pod.id, ContainerConfig("web", image, command=command, **more))
     await runtime.start_container(container)
     return await runtime.container_status(container)
+
+
+async def until(met: Callable[[], object]) -> None:
+    """Look again and again, with a limit: what is looked at are files and processes, which tell nobody."""
+    async with asyncio.timeout(60):
+        while not met():
+            await asyncio.sleep(0.02)
+
+
+async def up(runtime: ProcessRuntime, script: str) -> Container:
+    """A container that runs and has said so: from then on it hears signals as it wants to."""
+    container = await run(runtime, script)
+    await until(lambda: Path(container.log_path).exists() and log(container))
+    return container
 
 
 async def ended(runtime: ProcessRuntime, container: Container) -> Container:
@@ -113,12 +135,10 @@ async def test_unknown_image(runtime):
 
 
 async def test_stop_asks_first_and_then_kills(runtime):
-    polite = await run(runtime, SLEEP)
+    polite = await up(runtime, SLEEP)
     await runtime.stop_container(polite.id, 30)
     assert (await runtime.container_status(polite.id)).exit_code == 0
-    deaf = await run(runtime, "trap '' TERM; echo up; while :; do sleep 0.2; done")
-    while not Path(deaf.log_path).exists() or not log(deaf):
-        await asyncio.sleep(0.02)
+    deaf = await up(runtime, "trap '' TERM; echo up; while :; do sleep 0.2; done")
     began = time.monotonic()
     await runtime.stop_container(deaf.id, 0.3)
     assert time.monotonic() - began >= 0.3
@@ -127,7 +147,8 @@ async def test_stop_asks_first_and_then_kills(runtime):
 
 async def test_what_a_container_leaves_behind_is_ended_with_its_pod(runtime, tmp_path):
     container = await ended(runtime, await run(
-        runtime, f"sleep 987 & {'setsid ' if sys.platform == 'linux' else ''}sleep 988 & echo started", envs={"MARK": str(tmp_path)}))
+        runtime, f"sleep 987 & {'setsid ' if sys.platform == 'linux' else ''}sleep 988 & echo started",
+        envs={"MARK": str(tmp_path)}))
     assert container.exit_code == 0
     await runtime.stop_pod_sandbox(container.sandbox_id)
     assert processes(str(tmp_path)) == []
@@ -145,7 +166,7 @@ async def test_the_death_of_a_shim_is_noticed_and_its_containers_do_not_run_on(r
 async def test_a_second_runtime_takes_up_the_pods_of_the_first(tmp_path):
     first = ProcessRuntime(tmp_path / "run", keep=True)
     await first.start()
-    running, done = await run(first, SLEEP), await run(first, "exit 4")
+    running, done = await up(first, SLEEP), await run(first, "exit 4")
     await ended(first, done)
     await first.close()
     second = ProcessRuntime(tmp_path / "run", keep=True)
@@ -169,8 +190,7 @@ async def test_a_container_that_ends_while_nobody_looks_is_known_later(tmp_path)
     container = await run(first, "sleep 0.3; exit 5")
     state = first.pod_of(container.id).directory / container.id / "state.json"
     await first.close()
-    while "EXITED" not in state.read_text():
-        await asyncio.sleep(0.02)
+    await until(lambda: "EXITED" in state.read_text())
     second = ProcessRuntime(tmp_path / "run", keep=True)
     await second.start()
     assert (await second.container_status(container.id)).exit_code == 5
@@ -208,8 +228,4 @@ async def test_a_killed_owner_takes_its_pods_along_unless_they_are_to_be_kept(tm
         await heir.start()
         assert [one.state for one in await heir.list_containers()] == [RUNNING]
         assert await remove_everything(heir) == 1
-    async with asyncio.timeout(30):
-        while processes(str(directory)):
-            await asyncio.sleep(0.05)
-        while not keep and directory.exists():
-            await asyncio.sleep(0.05)
+    await until(lambda: not processes(str(directory)) and (keep or not directory.exists()))

@@ -1,5 +1,6 @@
 """Our kubelet in the genuine one's seat: a genuine api-server, TLS verified, a node's own identity and rights."""
 
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 (what is waited for here are processes and files, which tell nobody)
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 from bookkit.tiers import missing
 from genuine import ControlPlane, control_plane
-
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
