@@ -130,7 +130,7 @@ async def test_a_thousand_watchers_that_do_not_read_hold_up_nobody() -> None:
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writers.append(writer)
         async with asyncio.timeout(20):
-            while len(store._watchers) < 1000:
+            while len(store._watchers) < 1000:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         value = b"x" * 50_000
         for _ in range(20):
@@ -138,7 +138,7 @@ async def test_a_thousand_watchers_that_do_not_read_hold_up_nobody() -> None:
             await asyncio.sleep(0)
         assert store.revision == 21
         async with asyncio.timeout(60):           # all are cut off, and let go of what they held
-            while len(store._watchers):
+            while len(store._watchers):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         for writer in writers:
             writer.close()

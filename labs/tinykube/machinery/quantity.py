@@ -53,7 +53,7 @@ def format_quantity(value: Decimal | int, *, binary: bool = False) -> str:
             break
         scaled = value.scaleb(-DECIMAL[suffix])
         if scaled == scaled.to_integral_value() or suffix == "n":
-            return f"{scaled.to_integral_value(ROUND_CEILING)}{suffix}"
+            return f"{int(scaled.to_integral_value(ROUND_CEILING))}{suffix}"
     return _largest(int(value), {suffix: 10 ** power for suffix, power in DECIMAL.items() if power > 0})
 
 
