@@ -160,7 +160,7 @@ class Picture:
 
 
 CSS = (
-    ".kbh-term{margin:1em 0;max-width:100%}"
+    ".kbh-term{margin:1em 0;width:100%;max-width:100%}"
     ".kbh-term .kbh-win{background:#1b1f27;color:#e2e6ec;border:1px solid #3d444d;border-radius:8px;overflow:hidden;"
     "box-shadow:0 2px 8px #0003}"
     ".kbh-term .kbh-bar{display:flex;gap:6px;align-items:center;padding:7px 12px;background:#2d333d;"
@@ -181,6 +181,8 @@ CSS = (
     ".kbh-term figcaption{font-size:.9em;margin-top:.4em}"
     "@container (max-width:560px){.kbh-term .kbh-grid .kbh-pane{grid-column:1/-1!important;grid-row:auto!important}"
     ".kbh-term .kbh-grid pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:11px!important}"
+    ".kbh-term .kbh-grid .kbh-art{white-space:pre;"
+    "font-size:max(5px,calc((100cqw - 16px)/var(--kbh-cols)/.605))!important}"
     ".kbh-term .kbh-grid .kbh-name{font-size:12px}}"
 )
 
@@ -201,9 +203,10 @@ def _pane_html(place: Place, across: list[int], down: list[int]) -> str:
         shown = (*shown, "")
     body = "\n".join(_line_html(line, place.cursor[0] if place.cursor and place.cursor[1] == n else None)
                      for n, line in enumerate(shown))
+    art = ' class="kbh-art"' if any("\u2500" <= c <= "\u257f" for line in place.lines for c in line) else ""
     where = f"grid-column:{_span(place.left, place.width, across)};grid-row:{_span(place.top, place.height, down)}"
     return (f'<div class="kbh-pane" style="{where}"><div class="kbh-name">{html.escape(place.name)}</div>'
-            f"<pre>{body}</pre></div>")
+            f"<pre{art}>{body}</pre></div>")
 
 
 def _line_html(ansi: str, cursor: int | None = None) -> str:

@@ -33,6 +33,7 @@ from bookkit.widgets import player
 Object = dict[str, Any]
 NOISE = frozenset({"leases", "", "events"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+METHODS = WRITES | {"GET", "HEAD", "OPTIONS"}
 ORDER = ("you", "kubectl", "client", "kube-apiserver", "api-server", "scheduler", "kube-scheduler",
          "controller-manager", "kube-controller-manager", "kubelet")
 API_VERBS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "update": "PUT", "patch": "PATCH",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from bookkit import cockpit as module
 from bookkit.cockpit import Cockpit, CockpitError, CockpitTimeout, Picture, Place, tmux_missing
 from bookkit.watchdog import marked
@@ -197,10 +196,10 @@ def test_clear_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         Cockpit("a b")
     with pytest.raises(CockpitError, match="has no panes"):
         Cockpit("a", panes={})
-    with pytest.raises(CockpitError, match="no pane 'x'. Its panes: none, it is not running"):
+    with pytest.raises(CockpitError, match=r"no pane 'x'\. Its panes: none, it is not running"):
         Cockpit("a")["x"]
     monkeypatch.setattr(module.shutil, "which", lambda name: "/opt/brew" if name == "brew" else None)
-    with pytest.raises(CockpitError, match="tmux is not installed here. Install it with `brew install tmux`"):
+    with pytest.raises(CockpitError, match=r"tmux is not installed here\. Install it with `brew install tmux`"):
         Cockpit("a").start()
 
 
