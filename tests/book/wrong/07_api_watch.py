@@ -7,48 +7,41 @@ from typing import Any
 
 from bookkit.exercises import wrong
 
-Labels = dict[str, str]
+Object = dict[str, Any]
+Selects = Callable[[Object], bool]
 
 
-@wrong("seen", says="starts to match")
-def forgets_before(before: Labels | None, after: Labels | None, matches: Callable[[Labels], bool]) -> str | None:
-    if after is None:
-        return "DELETED" if before and matches(before) else None
-    if not matches(after):
-        return "DELETED" if before and matches(before) else None
+@wrong("apply_event", says="we never had")
+def must_be_there(cache: Object, event: Object) -> Object:
+    name = event["object"]["metadata"].get("name")
+    if event["type"] in ("ADDED", "MODIFIED"):
+        cache[name] = event["object"]
+    elif event["type"] == "DELETED":
+        del cache[name]
+    return cache
+
+
+@wrong("apply_event", says="bookmark")
+def keeps_bookmarks(cache: Object, event: Object) -> Object:
+    name = event["object"]["metadata"].get("name")
+    if event["type"] == "DELETED":
+        cache.pop(name, None)
+    else:
+        cache[name] = event["object"]
+    return cache
+
+
+@wrong("event_for", says="starts to match")
+def forgets_before(selects: Selects, before: Object | None, after: Object | None) -> str | None:
+    if after is None or not selects(after):
+        return "DELETED" if before and selects(before) else None
     return "MODIFIED" if before is not None else "ADDED"
 
 
-@wrong("seen", says="stopped to match")
-def only_after(before: Labels | None, after: Labels | None, matches: Callable[[Labels], bool]) -> str | None:
+@wrong("event_for", says="stopped to match")
+def only_after(selects: Selects, before: Object | None, after: Object | None) -> str | None:
     if after is None:
-        return "DELETED" if before and matches(before) else None
-    if not matches(after):
+        return "DELETED" if before and selects(before) else None
+    if not selects(after):
         return None
-    return "MODIFIED" if before and matches(before) else "ADDED"
-
-
-@wrong("replay", says="no news")
-def trusting(cache: dict[str, Any], events: list[tuple[str, Any]]) -> dict[str, Any] | None:
-    cache = dict(cache)
-    for type_, obj in events:
-        if type_ == "ERROR":
-            return None
-        if type_ == "DELETED":
-            cache.pop(obj["name"], None)
-        elif type_ != "BOOKMARK":
-            cache[obj["name"]] = obj
-    return cache
-
-
-@wrong("replay", says="nothing is certain")
-def ignores_errors(cache: dict[str, Any], events: list[tuple[str, Any]]) -> dict[str, Any]:
-    cache = dict(cache)
-    for type_, obj in events:
-        if type_ in ("ERROR", "BOOKMARK") or obj["version"] <= cache.get(obj["name"], {"version": 0})["version"]:
-            continue
-        if type_ == "DELETED":
-            cache.pop(obj["name"], None)
-        else:
-            cache[obj["name"]] = obj
-    return cache
+    return "MODIFIED" if before and selects(before) else "ADDED"
