@@ -14,7 +14,7 @@ def flat(given: Object, defaults: Object) -> Object:
     return {**defaults, **{key: value for key, value in given.items() if value is not None}}
 
 
-@wrong("merge_defaults", says="values")
+@wrong("merge_defaults", says="the empty text are values")
 def falsy(given: Object, defaults: Object) -> Object:
     merged = dict(given)
     for key, value in defaults.items():
