@@ -51,11 +51,11 @@ def player(frames: Sequence[Any], labels: Sequence[str] | None = None, interval:
     full = ipywidgets.Layout(width="100%")
     pages = [ipywidgets.HTML(f'<div class="kbh-play"><p>{title}</p>{frame_html(frame)}</div>', layout=full)
              for title, frame in zip(titles, frames, strict=True)]
-    pages[0].value = f"<style>{CSS}</style>" + pages[0].value
+    style = ipywidgets.HTML(f"<style>{CSS}</style>")     # a Stack keeps only the chosen page in the document
     play = ipywidgets.Play(min=0, max=last, value=0, interval=interval, show_repeat=False)
     slider = ipywidgets.IntSlider(min=0, max=last, value=0, readout=False, description="step",
                                   layout=ipywidgets.Layout(width="min(320px, 55%)"))
     stack = ipywidgets.Stack(pages, selected_index=0, layout=full)
     ipywidgets.jslink((play, "value"), (slider, "value"))
     ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
-    return ipywidgets.VBox([ipywidgets.HBox([play, slider]), stack], layout=full)
+    return ipywidgets.VBox([ipywidgets.HBox([play, slider, style]), stack], layout=full)
