@@ -48,6 +48,10 @@ async def test_a_pod_runs_and_nothing_is_left() -> None:
     await c.stop()
 
 
+def test_a_cluster_that_is_never_started_writes_nothing() -> None:
+    assert not Cluster().directory.exists()
+
+
 async def test_two_runs_of_one_seed_make_the_same_decisions() -> None:
     def decisions(c: Cluster) -> list[tuple[str, str]]:
         return [(record["pod"], record["node"]) for record in c.log.records if record["verb"] == "decided"]

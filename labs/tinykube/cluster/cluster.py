@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -47,7 +48,7 @@ class Cluster:
         self.runtime, self.seed, self.port = runtime, seed, port
         self.clock: Clock = clock or SystemClock()
         self.own_directory = directory is None
-        self.directory = Path(directory or tempfile.mkdtemp(prefix="tinykube-"))
+        self.directory = Path(directory or Path(tempfile.gettempdir()) / f"tinykube-{secrets.token_hex(4)}")
         self.log = EventLog(self.clock)
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
         self.nodes: dict[str, NodePart] = {}
@@ -60,6 +61,7 @@ class Cluster:
 
     async def start(self) -> Cluster:
         """Start everything that `without` does not name; returns when the nodes are Ready."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=not self.own_directory)
         try:
             await self.start_component("api")
             names = ["scheduler"] if "scheduler" not in self.without else []
