@@ -1,4 +1,4 @@
-"""Checks for the exercises of the chapter on list and watch."""
+"""Checks for the exercises of "How does anybody notice?"."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ from typing import Any
 
 from bookkit.exercises import Answer, exercise
 
-Object = dict[str, Any]
 
-
-def event(type_: str, name: str, version: str) -> Object:
-    return {"type": type_, "object": {"metadata": {"name": name, "resourceVersion": version}}}
+def event(kind: str, name: str, **data: Any) -> dict[str, Any]:
+    """One line of a watch."""
+    return {"type": kind, "object": {"metadata": {"name": name}, **data}}
 
 
 @exercise
 def apply_event(answer: Answer) -> None:
-    """A cache after one event of a watch."""
-    one, two = event("ADDED", "a", "1"), event("MODIFIED", "a", "2")
-    answer({}, one).gives({"a": one["object"]}, hint="What is added is there.")
-    answer({"a": one["object"]}, two).gives({"a": two["object"]}, hint="The new state takes the place of the old one.")
-    answer({"a": one["object"]}, event("DELETED", "a", "3")).gives({}, hint="Deleted is gone.")
-    answer({}, event("DELETED", "a", "3")).gives({}, hint="Something that we never had can be deleted, too.")
-    mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
-    answer({"a": one["object"]}, mark).gives({"a": one["object"]}, hint="A bookmark has no name and changes nothing.")
-
-
-def four(pod: Object) -> bool:
-    return bool(pod["legs"] == 4)
+    red, blue = ({"metadata": {"name": "a"}, "color": color} for color in ("red", "blue"))
+    answer({}, event("ADDED", "a", color="red")).gives({"a": red}, hint="ADDED brings the object itself.")
+    answer({"a": red}, event("MODIFIED", "a", color="blue")).gives({"a": blue}, hint="MODIFIED brings the whole new object.")
+    answer({}, event("MODIFIED", "a", color="blue")).gives(
+        {"a": blue}, hint="You may meet MODIFIED for a name that you don't know yet: take it over all the same.")
+    answer({"a": red}, event("DELETED", "a", color="red")).gives({}, hint="DELETED takes the object away.")
+    answer({}, event("DELETED", "a")).gives({}, hint="What is not there can't be taken away, and that is no error.")
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}
+    answer({"a": red}, bookmark).gives({"a": red}, hint="A BOOKMARK says how far you are. It is no object of the collection.")
 
 
 @exercise
 def event_for(answer: Answer) -> None:
-    """What a change is to a watcher with a selector."""
-    yes, no = {"legs": 4}, {"legs": 3}
-    answer(four, None, yes).gives("ADDED", hint="It is new, and matches.")
-    answer(four, yes, yes).gives("MODIFIED", hint="It matched before and after.")
-    answer(four, no, yes).gives("ADDED", hint="It existed, but now it starts to match: new in this watcher's world.")
-    answer(four, yes, no).gives("DELETED", hint="It exists, but it stopped to match: gone from this watcher's world.")
-    answer(four, yes, None).gives("DELETED", hint="It is gone.")
-    answer(four, no, None).gives(None, hint="The watcher never knew of it.")
-    answer(four, no, no).gives(None, hint="It matched neither before nor after.")
+    def is_red(obj: dict[str, Any]) -> bool:
+        return bool(obj["color"] == "red")
+
+    red, blue = {"color": "red"}, {"color": "blue"}
+    answer(is_red, None, red).gives("ADDED", hint="It came into being, and it matches.")
+    answer(is_red, red, red | {"size": 2}).gives("MODIFIED", hint="It matched before and after.")
+    answer(is_red, red, None).gives("DELETED", hint="It matched, and it is gone.")
+    answer(is_red, blue, red).gives("ADDED", hint="To this watcher it is new: it did not match before.")
+    answer(is_red, red, blue).gives("DELETED", hint="To this watcher it is gone: it does not match any more.")
+    answer(is_red, blue, None).gives(None, hint="This watcher has never seen it, so it needn't know that it went.")
+    answer(is_red, None, blue).gives(None, hint="It does not match.")

@@ -286,9 +286,9 @@ def as_myst(cells: list[str]) -> str:
 # ---- how big it is
 
 def sizes(book: Book) -> dict[str, int]:
-    """Lines of tinykube by seat."""
+    """Lines of tinykube by seat; blank ones are not counted."""
     found: defaultdict[str, int] = defaultdict(int)
     for path, text in book.sources():
         parts = path.split("/")
-        found[parts[1] if len(parts) > 2 else "(top)"] += len(text.splitlines())
+        found[parts[1] if len(parts) > 2 else "(top)"] += sum(bool(line.strip()) for line in text.splitlines())
     return dict(found)

@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of the chapter on list and watch."""
+"""Answers that people would give to the exercises of "How does anybody notice?", and what they should be told."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ from typing import Any
 from bookkit.exercises import wrong
 
 Object = dict[str, Any]
-Selects = Callable[[Object], bool]
 
 
-@wrong("apply_event", says="we never had")
-def must_be_there(cache: Object, event: Object) -> Object:
-    name = event["object"]["metadata"].get("name")
-    if event["type"] in ("ADDED", "MODIFIED"):
-        cache[name] = event["object"]
-    elif event["type"] == "DELETED":
-        del cache[name]
-    return cache
-
-
-@wrong("apply_event", says="bookmark")
-def keeps_bookmarks(cache: Object, event: Object) -> Object:
+@wrong("apply_event", says="BOOKMARK")
+def everything_else_is_stored(cache: Object, event: Object) -> Object:
     name = event["object"]["metadata"].get("name")
     if event["type"] == "DELETED":
         cache.pop(name, None)
@@ -31,17 +20,29 @@ def keeps_bookmarks(cache: Object, event: Object) -> Object:
     return cache
 
 
-@wrong("event_for", says="starts to match")
-def forgets_before(selects: Selects, before: Object | None, after: Object | None) -> str | None:
-    if after is None or not selects(after):
-        return "DELETED" if before and selects(before) else None
+@wrong("apply_event", says="don't know yet")
+def modifies_only_what_it_knows(cache: Object, event: Object) -> Object:
+    name = event["object"]["metadata"].get("name")
+    if event["type"] == "ADDED" or (event["type"] == "MODIFIED" and name in cache):
+        cache[name] = event["object"]
+    elif event["type"] == "DELETED":
+        cache.pop(name, None)
+    return cache
+
+
+@wrong("event_for", says="did not match before")
+def looks_at_existence(selects: Callable[[Object], bool], before: Object | None, after: Object | None) -> str | None:
+    if after is None:
+        return "DELETED"
+    if not selects(after):
+        return None
     return "MODIFIED" if before is not None else "ADDED"
 
 
-@wrong("event_for", says="stopped to match")
-def only_after(selects: Selects, before: Object | None, after: Object | None) -> str | None:
+@wrong("event_for", says="does not match any more")
+def forgets_those_who_leave(selects: Callable[[Object], bool], before: Object | None, after: Object | None) -> str | None:
     if after is None:
-        return "DELETED" if before and selects(before) else None
+        return "DELETED" if before is not None and selects(before) else None
     if not selects(after):
         return None
-    return "MODIFIED" if before and selects(before) else "ADDED"
+    return "MODIFIED" if before is not None and selects(before) else "ADDED"
