@@ -20,9 +20,9 @@ def fill(obj: Any, **defaults: Any) -> None:
 
 
 def items(obj: Any, name: str) -> list[Object]:
-    """The objects in a list field; an empty list where there is none."""
+    """The objects in a list field; an empty list where there is none. A null in it counts as an empty object."""
     found = obj.get(name) if isinstance(obj, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return [item if isinstance(item, dict) else {} for item in found] if isinstance(found, list) else []
 
 
 def default_pod(pod: Object) -> None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tinykube.api.admission import Change, admit
 from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.deletion import check_preconditions, marked, may_vanish
+from tinykube.api.fieldtypes import kind_of, type_errors
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
+from tinykube.api.openapi import typed
 from tinykube.api.registry import Record, Registry, encode
 from tinykube.api.validation import validate_metadata, validate_metadata_update
 from tinykube.api.watch import Watcher, WatchStream, event_line
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 JSON = {"content-type": "application/json"}
 LEAST_WATCH = 1800                       # seconds that a watch lasts, at least, if its client names no time
+DELETE_OPTIONS: dict[str, tuple[type, ...]] = {"gracePeriodSeconds": (int,), "preconditions": (dict,)}
 INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -254,7 +257,10 @@ async def patch(call: Call) -> Response:
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise errors.bad_request("the patch leaves no object")
         if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
-            raise wrong_kind(call, patched)
+            raise unpatchable(patched, f"converting (v1.{patched.get('kind')}) to (core.{call.resource.kind}): unknown "
+                              "conversion")
+        for error in type_errors(patched, typed(call.resource.group, call.resource.version, call.resource.kind)):
+            raise unpatchable(patched, error)
         if patched["metadata"].get("name") != call.info.name:
             raise errors.bad_request(f"the name of the object ({patched['metadata'].get('name', '')}) does not match "
                                      f"the name on the URL ({call.info.name})")
@@ -280,11 +286,9 @@ def patch_body(call: Call, kind: str) -> Any:
     return body
 
 
-def wrong_kind(call: Call, patched: Object) -> ApiError:
-    """422: the patch would turn the object into one of another kind."""
-    cause = errors.invalid_value("patch", encode(patched).decode(), f"converting (v1.{patched.get('kind')}) to (core."
-                                 f"{call.resource.kind}): unknown conversion")
-    return errors.invalid("", "", [cause])
+def unpatchable(patched: Object, why: str) -> ApiError:
+    """422: what the patch leaves is no object of this kind."""
+    return errors.invalid("", "", [errors.invalid_value("patch", encode(patched).decode(), why)])
 
 
 async def change(call: Call, mutate: Mutate) -> Record:
@@ -378,6 +382,9 @@ def delete_options(call: Call) -> Object:
         options = decoder(call.request.body, None)
         if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
             raise errors.bad_request(f"expected DeleteOptions in the body, got {str(options)[:80]}")
+        for field, types in DELETE_OPTIONS.items():
+            if options.get(field) is not None and type(options[field]) not in types:
+                raise errors.bad_request(f"{field} of DeleteOptions can't be a {kind_of(options[field])}")
         if "gracePeriodSeconds" in options or not call.request.param("gracePeriodSeconds"):
             return options
     seconds = call.request.param("gracePeriodSeconds")
