@@ -1,5 +1,5 @@
 """The process runtime: what a kubelet relies on, run for real."""
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 (what is waited for here are processes and files, which tell nobody)
+# ruff: noqa: ASYNC110, ASYNC220 (what is waited for here are processes and files, which tell nobody)
 from __future__ import annotations
 
 import asyncio

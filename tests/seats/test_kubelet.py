@@ -1,6 +1,6 @@
 """Our kubelet in the genuine one's seat: a genuine api-server, TLS verified, a node's own identity and rights."""
 
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 (what is waited for here are processes and files, which tell nobody)
+# ruff: noqa: ASYNC110 (what is waited for here are processes and files, which tell nobody)
 from __future__ import annotations
 
 import asyncio
