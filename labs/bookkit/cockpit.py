@@ -309,8 +309,15 @@ class CockpitPane:
 
     @property
     def dead(self) -> bool:
-        """Whether the pane's process has ended. The pane stays, with its last lines."""
-        return self._ask("#{pane_dead}") == "1"
+        """Whether the pane's process has ended. The pane stays, with its last lines and its status."""
+        for _ in range(10):
+            dead, status, by_signal = self._ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}").split(",")
+            if dead != "1" or status or by_signal:
+                break
+            # tmux (3.3a) now and then misses that a child has ended, until the next one does: give it one
+            self.cockpit.tmux("run-shell", "true")
+            time.sleep(0.02)
+        return dead == "1"
 
     def place(self, cursor: bool = False) -> Place:
         """The pane's place in its window and its lines, with colors."""

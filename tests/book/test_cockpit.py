@@ -79,6 +79,16 @@ def test_a_dead_pane_says_so_at_once() -> None:
 
 
 @needs_tmux
+def test_the_status_is_there_when_the_pane_is_dead() -> None:
+    with Cockpit("t-status", panes={str(n): "tail -f /dev/null | grep x" for n in range(6)}, quiet=True) as c:
+        for n, name in enumerate(c):
+            c[name].press("C-c")
+            c[name].type(f"exit {n + 1}")
+            eventually(lambda name=name: c[name].dead, "the pane is dead")      # type: ignore[misc]
+        assert c.tmux("list-panes", "-F", "#{pane_dead_status}") == list("123456")
+
+
+@needs_tmux
 def test_picture_is_the_same_twice_and_names_its_panes() -> None:
     def run() -> Picture:
         with Cockpit("t-same", panes={"a<b": "printf '\\e[1;31mred\\e[0m & <plain>\\n'", "c": None}, quiet=True) as c:
@@ -150,22 +160,25 @@ time.sleep(600)
 def test_nothing_is_left_when_the_owner_is_gone(end: str) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, end], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                              text=True, start_new_session=True)
-    assert owner.stdout is not None
-    socket, mark, watchdog = owner.stdout.readline().split()
-    assert int(watchdog) in psutil.pids()
-    if end != "raise":
-        assert Path(socket).exists()
-        assert len(marked(mark)) >= 3       # two shells and the sleep
-    if end == "kill":
-        os.kill(owner.pid, signal.SIGKILL)
-    elif end == "kill-group":
-        os.killpg(owner.pid, signal.SIGKILL)
-    elif end == "interrupt":
-        os.kill(owner.pid, signal.SIGINT)
-    owner.wait(timeout=30)
-    owner.stdout.close()
-    eventually(lambda: gone(socket, mark), "the tmux server, its panes and its socket are gone")
-    eventually(lambda: not psutil.pid_exists(int(watchdog)), "the watchdog is gone")
+    try:
+        assert owner.stdout is not None
+        socket, mark, watchdog = owner.stdout.readline().split()
+        if end != "raise":
+            eventually(lambda: len(marked(mark)) >= 3, "two shells and the sleep run")
+            assert Path(socket).exists()
+            assert psutil.pid_exists(int(watchdog))
+        if end == "kill":
+            os.kill(owner.pid, signal.SIGKILL)
+        elif end == "kill-group":
+            os.killpg(owner.pid, signal.SIGKILL)
+        elif end == "interrupt":
+            os.kill(owner.pid, signal.SIGINT)
+        owner.wait(timeout=30)
+        eventually(lambda: gone(socket, mark), "the tmux server, its panes and its socket are gone")
+        eventually(lambda: not psutil.pid_exists(int(watchdog)), "the watchdog is gone")
+    finally:
+        owner.kill()
+        owner.communicate()
 
 
 @needs_tmux
