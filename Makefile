@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-NBVAL := $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=sanitize.cfg
+NBVAL := $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=240 --timeout=600 --nbval-sanitize-with=sanitize.cfg
 CHAPTERS ?= book
 export PYTHONHASHSEED = 0
 export JUPYTER_PLATFORM_DIRS = 1

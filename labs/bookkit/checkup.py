@@ -110,7 +110,7 @@ def machine() -> dict[str, str]:
 def memory() -> tuple[int, int]:
     """Free and total memory in bytes."""
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil
     except ImportError:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return pages, pages

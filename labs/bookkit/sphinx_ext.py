@@ -1,7 +1,7 @@
 """What the HTML pages make of option lines: the file name as a caption above the cell, tiers as badges.
 
-The looks are in book/_static/book.css. The option lines do not show in the code. The copy button still gives the cell as it runs: the lines are there,
-hidden from the eye alone.
+The looks are in book/_static/book.css. The option lines do not show in the code. The copy button still gives the
+cell as it runs: the lines are there, hidden from the eye alone.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 NAME = "BOOKKIT_COCKPIT"
 

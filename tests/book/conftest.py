@@ -11,9 +11,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-
 from bookkit.book import Book
+from IPython.core.interactiveshell import InteractiveShell
 
 
 class SmallBook:

@@ -157,6 +157,9 @@ def test_in_the_background_blocking_calls_reach_it() -> None:
             c.start()
         directory = c.cluster.directory
     assert not directory.exists()
+    for thread in threading.enumerate():
+        if thread.name == "tinykube":
+            thread.join(10)    # it may be a moment behind
     assert not any(thread.name == "tinykube" for thread in threading.enumerate())
     c.stop()
     with pytest.raises(RuntimeError, match="not running"):
