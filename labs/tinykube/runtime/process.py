@@ -301,7 +301,10 @@ class Pod:
         if self.process:
             self.process.wait()
         for container in self.containers.values():
-            latest = self.read(container)
+            try:
+                latest = self.read(container)
+            except FileNotFoundError:        # the whole directory went first: nothing is left to tell
+                continue
             if latest.state == RUNNING:
                 self.kill_leftover(container.id)
                 latest = replace(latest, state=EXITED, finished_at=time.time(), exit_code=137, reason="Error")
