@@ -23,7 +23,8 @@ MYPY_LEAVES = ("top-level-await", "no-redef", "no-untyped-def", "no-untyped-call
                "str-unpack", "call-overload", "return-value", "dict-item", "list-item", "valid-type", "comparison-overlap",
                "override", "used-before-def", "possibly-undefined", "import", "syntax")
 # Imports stand where they are needed; a cell may end with a bare expression or compare a thing with itself.
-RUFF_LEAVES = ("B905", "B007", "RUF007", "F402", "E402", "E501", "E701", "E702", "E731", "E741", "F401", "F811", "I001", "B015", "B018", "B023", "SIM", "RUF001",
+RUFF_LEAVES = ("B905", "B007", "RUF007", "F402", "E402", "E501", "E701", "E702", "E731", "E741", "F401", "F811", "I001",
+               "B015", "B018", "B023", "SIM", "RUF001",
                "RUF002", "RUF003", "RUF006", "RUF012", "RUF100", "ASYNC", "PT", "F704", "S", "UP")
 
 
