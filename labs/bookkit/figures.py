@@ -215,15 +215,15 @@ def bar_chart(values: Mapping[str, tuple[float, float] | float], title: str = "H
 
 PARTS: tuple[tuple[str, str, str, float, float, float, float], ...] = (
     # key, words, chapter, x, y, width, height
-    ("kubectl", "kubectl", "08-kubectl-answers", 20, 70, 120, 56),
+    ("kubectl", "kubectl", "12-kubectl-answers", 20, 70, 120, 56),
     ("rest", "REST", "04-rest", 20, 160, 120, 44),
     ("store", "store", "05-store", 226, 264, 130, 56),
-    ("api", "api-server", "06-api-objects", 226, 70, 290, 56),
-    ("watch", "list and watch", "07-api-watch", 226, 160, 290, 44),
-    ("scheduler", "scheduler", "09-scheduler", 386, 264, 130, 56),
-    ("kubelet", "kubelet", "10-kubelet", 606, 70, 150, 56),
-    ("runtime", "runtime", "10-kubelet", 606, 160, 150, 44),
-    ("pods", "pods", "11-one-pod", 606, 264, 150, 56),
+    ("api", "api-server", "08-api-objects", 226, 70, 290, 56),
+    ("watch", "list and watch", "09-api-watch", 226, 160, 290, 44),
+    ("scheduler", "scheduler", "15-scheduler", 386, 264, 130, 56),
+    ("kubelet", "kubelet", "21-kubelet", 606, 70, 150, 56),
+    ("runtime", "runtime", "21-kubelet", 606, 160, 150, 44),
+    ("pods", "pods", "28-one-pod", 606, 264, 150, 56),
 )
 LATER = (("controllers", 226, 340, 290), ("network", 606, 340, 150))
 

@@ -114,6 +114,17 @@ def _name(node: ast.stmt, lines: list[str]) -> str:
     return f"`{lines[node.lineno - 1].strip()}`"
 
 
+def code_lines(text: str) -> int:
+    """How many lines of `text` hold code: not blank, not only a comment, not part of a docstring."""
+    words: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and _is_docstring(body[0]):
+            words |= set(range(body[0].lineno, (body[0].end_lineno or body[0].lineno) + 1))
+    return sum(number not in words and bool(line.strip()) and not line.lstrip().startswith("#")
+               for number, line in enumerate(text.splitlines(), 1))
+
+
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 

@@ -149,6 +149,7 @@ async def test_a_wait_survives_a_restart_of_the_api_server() -> None:
 
 
 def test_in_the_background_blocking_calls_reach_it() -> None:
+    before = set(threading.enumerate())
     with background(Cluster()) as c:
         c.apply(pod("web"))
         c.wait("pod/web Running")
@@ -157,10 +158,10 @@ def test_in_the_background_blocking_calls_reach_it() -> None:
             c.start()
         directory = c.cluster.directory
     assert not directory.exists()
-    for thread in threading.enumerate():
-        if thread.name == "tinykube":
-            thread.join(10)    # it may be a moment behind
-    assert not any(thread.name == "tinykube" for thread in threading.enumerate())
+    mine = [thread for thread in set(threading.enumerate()) - before if thread.name == "tinykube"]
+    for thread in mine:
+        thread.join(10)    # it may be a moment behind
+    assert not any(thread.is_alive() for thread in mine)
     c.stop()
     with pytest.raises(RuntimeError, match="not running"):
         c.list("pods")

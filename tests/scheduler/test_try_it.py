@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHAPTER = Path(__file__).parents[2] / "book" / "09-scheduler.ipynb"
+CHAPTER = Path(__file__).parents[2] / "book" / "15-scheduler.ipynb"
 SPREADING, PACKING = "return (100 - cpu + 100 - memory) / 2", "return (cpu + memory) / 2"
 
 PROGRAM = """

@@ -153,6 +153,9 @@ async def test_it_goes_on_after_its_own_restart(genuine: ControlPlane, tmp_path:
         assert after["containerStatuses"] == before["containerStatuses"]
         await admin.delete("pods", "stays", "default", grace_seconds=2)
         await until(admin, "stays", "deleted")
+        async with asyncio.timeout(60):
+            while await runtime.list_pod_sandbox():     # the object goes first, its sandbox a moment later
+                await asyncio.sleep(0.1)
         await second.stop()
         assert await remove_everything(runtime) == 0
         await runtime.close()
