@@ -50,11 +50,13 @@ lint: $(VENV)/.ready-test ## ruff and mypy over package, tests and chapters
 .PHONY: test-code
 test-code: $(VENV)/.ready-test ## gates, unit, behavior, seat and fault tests
 	@$(BIN)/bookkit doctor
-	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q -rs tests --ignore=tests/pages $(PYTEST_FLAGS)
+	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q -rs tests --ignore=tests/pages $(PYTEST_FLAGS) \
+	  $(if $(SECOND_LOOK),|| $(PY) -m genuine session -- $(PY) -m tests.again code)
 
 .PHONY: test-chapters
 test-chapters: $(VENV)/.ready-test ## run every chapter and compare with the stored outputs (CHAPTERS=book/05-store.ipynb for one)
-	@$(PY) -m genuine session -- $(NBVAL) -n 2 --dist loadfile -q -rs $(CHAPTERS)
+	@$(PY) -m genuine session -- $(NBVAL) -n 2 --dist loadfile -q -rs $(CHAPTERS) \
+	  $(if $(SECOND_LOOK),|| $(PY) -m genuine session -- $(PY) -m tests.again chapters)
 
 .PHONY: behaviour
 behaviour: $(VENV)/.ready-test ## the behavior suite against TARGET=tiny|genuine|kind|kubeconfig:CONTEXT
