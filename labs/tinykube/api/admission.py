@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tinykube.machinery.errors import ApiError, forbidden, not_found
 from tinykube.machinery.objects import Object
+from tinykube.machinery.wire import NOBODY, User
 
 if TYPE_CHECKING:
     from tinykube.api.resources import Resource
@@ -30,6 +31,7 @@ class Change:
     object: Object | None = None
     old: Object | None = None
     subresource: str = ""
+    user: User = NOBODY
 
 
 Admit = Callable[["ApiServer", Change], Awaitable[None]]

@@ -20,7 +20,7 @@ from tinykube.api.watch import Watcher, WatchStream, event_line
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, copy, dig, generated_name, new_uid, timestamp
-from tinykube.machinery.wire import Request, Response
+from tinykube.machinery.wire import NOBODY, Request, Response, User
 
 if TYPE_CHECKING:
     from tinykube.api.requestinfo import RequestInfo
@@ -45,6 +45,11 @@ class Call:
     @property
     def registry(self) -> Registry:
         return self.server.registry(self.resource.plural)
+
+    @property
+    def user(self) -> User:
+        """Who asks."""
+        return self.request.user or NOBODY
 
     @property
     def dry_run(self) -> bool:
@@ -156,7 +161,7 @@ async def insert(call: Call, obj: Object) -> Record:
         meta["generation"] = 1
     guarded(call, strategy.default, obj)
     guarded(call, strategy.prepare_for_create, obj)
-    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj))
+    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user))
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate, obj)])
     return await call.registry.insert(obj, dry_run=call.dry_run)
@@ -340,7 +345,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     if strategy.counts_generations and obj.get("spec") != old.obj.get("spec"):
         meta["generation"] = was.get("generation", 0) + 1
     await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
-                                    call.info.subresource))
+                                    call.info.subresource, call.user))
     refuse_if(call, obj, [*validate_metadata_update(obj, old.obj),
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
@@ -397,7 +402,8 @@ async def remove(call: Call, options: Object) -> Record:
     while True:
         old = await call.registry.get(call.where, call.info.name)
         check_preconditions(old.obj, options, call.resource)
-        await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj))
+        await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj,
+                                        user=call.user))
         going = marked(old.obj, call.resource, wanted, call.server.clock.now())
         if may_vanish(going):
             done = await call.registry.remove(old, going, dry_run=call.dry_run)

@@ -3,12 +3,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 Object = dict[str, Any]
 Body = bytes | Object | AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class User:
+    """Who asks: a name, the groups that count for it, and what else is known of it."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+NOBODY = User("system:anonymous", ("system:unauthenticated",))
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,9 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    user: User | None = None                     # who asks, once somebody found out
+    peer: str = ""                               # the address that the request came from, if it came over a network
+    notes: dict[str, Any] = field(default_factory=dict, compare=False)      # what one filter leaves for another
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter, or `default`."""
@@ -53,6 +69,11 @@ class Response:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+def as_user(handler: Handler, user: User) -> Handler:
+    """The same handler, for one who is known: each request through it is `user`'s. No network, no proof asked."""
+    return lambda request: handler(replace(request, user=user))
 
 
 def request(method: str, url: str, body: bytes | Object = b"", **headers: str) -> Request:
