@@ -158,11 +158,13 @@ time.sleep(600)
 @needs_tmux
 @pytest.mark.parametrize("end", ["kill", "kill-group", "raise", "interrupt"])
 def test_nothing_is_left_when_the_owner_is_gone(end: str) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, end], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, end], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True, start_new_session=True)
     try:
         assert owner.stdout is not None
-        socket, mark, watchdog = owner.stdout.readline().split()
+        said = owner.stdout.readline()
+        assert said, f"it ended at once: {owner.communicate()[1]}"
+        socket, mark, watchdog = said.split()
         if end != "raise":
             eventually(lambda: len(marked(mark)) >= 3, "two shells and the sleep run")
             assert Path(socket).exists()

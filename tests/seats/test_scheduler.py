@@ -65,7 +65,7 @@ def pod(name: str, memory: str = "1Mi", **spec: Any) -> Object:
             "spec": {"containers": [container], **spec}}
 
 
-async def test_it_binds_explains_and_wakes(genuine: ControlPlane) -> None:
+async def test_it_binds_explains_wakes_and_notes_it(genuine: ControlPlane) -> None:
     clock = SystemClock()
     async with client_of(genuine, "admin") as admin, seated(genuine) as log:
         await admin.create("nodes", node("ant"))
@@ -86,25 +86,21 @@ async def test_it_binds_explains_and_wakes(genuine: ControlPlane) -> None:
         await wait_for(admin, clock, "pod/after bound", None, "default", 20)
         assert "nodeName" not in (await admin.get("pods", "theirs", "default"))["spec"]
         assert sum(record["verb"] == "decided" and record["pod"] == "default/large" for record in log.records) == 2
-        await wait_for(admin, clock, "events", told, "default", 30)      # a recorder that is stopped may drop some
+        events = await wait_for(admin, clock, "events", told, "default", 30)   # a recorder that is stopped may drop some
+    by_reason = {event["reason"]: event for event in events}
+    assert by_reason["Scheduled"]["message"].startswith("Successfully assigned default/")
+    assert by_reason["FailedScheduling"]["type"] == "Warning"
+    assert by_reason["FailedScheduling"]["source"] == {"component": "default-scheduler"}
+    mine = [event for event in genuine.audit() if event["user"]["username"] == "system:kube-scheduler"]
+    done = [(event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource")) for event in mine]
+    assert done.count(BINDING) == 3
+    assert done.count(STATUS) == 1
+    assert all(event["responseStatus"]["code"] < 400 for event in mine), "nothing it asks for is refused"
 
 
 def told(events: list[Object]) -> bool:
+    """Whether both kinds of notes are there."""
     return {"Scheduled", "FailedScheduling"} <= {event["reason"] for event in events}
-
-
-async def test_its_events_and_its_requests(genuine: ControlPlane) -> None:
-    async with client_of(genuine, "admin") as admin:
-        events = await wait_for(admin, SystemClock(), "events", told, "default", 20)
-        by_reason = {event["reason"]: event for event in events}
-        assert by_reason["Scheduled"]["message"].startswith("Successfully assigned default/")
-        assert by_reason["FailedScheduling"]["type"] == "Warning"
-        assert by_reason["FailedScheduling"]["source"] == {"component": "default-scheduler"}
-        mine = [event for event in genuine.audit() if event["user"]["username"] == "system:kube-scheduler"]
-        done = [(event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource")) for event in mine]
-        assert done.count(BINDING) == 3
-        assert done.count(STATUS) == 1
-        assert all(event["responseStatus"]["code"] < 400 for event in mine), "nothing it asks for is refused"
 
 
 async def test_placements_and_texts_are_those_of_the_genuine_one(genuine: ControlPlane) -> None:
