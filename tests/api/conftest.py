@@ -42,7 +42,7 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     clock = FakeClock()
-    server = new_server(LocalStorage(), clock=clock, random=Random(1), log=EventLog(clock))
+    server = new_server(LocalStorage(clock=clock), clock=clock, random=Random(1), log=EventLog(clock))
     await server.start()
     yield Api(server, clock)
     await server.stop()

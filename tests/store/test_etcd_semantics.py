@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 from genuine import etcd, tier_problems
-from tinykube.store import Compact, Compare, Delete, Put, Range, Store, StoreError, Txn, prefix_end
+from tinykube.store import Compact, Compare, Delete, Grant, Put, Range, Revoke, Store, StoreError, Txn, prefix_end
 
 PODS = (b"/pods/", b"/pods0")
 NUMBERS = ("create_revision", "mod_revision", "version", "lease")
@@ -38,7 +38,7 @@ class Tiny:
 
     def plain(self, answer: Any) -> Any:
         told: dict[str, Any] = {"revision": answer.revision}
-        for name in ("succeeded", "deleted", "count", "more"):
+        for name in ("succeeded", "deleted", "count", "more", "ttl", "id"):
             if getattr(answer, name, None):
                 told[name] = getattr(answer, name)
         for name in ("kvs", "prev_kvs"):
@@ -76,12 +76,16 @@ class Genuine:
 
     def do(self, command: Any) -> Any:
         kind, body = self.encode(command)
-        answer = self.post(f"kv/{kind}", body)
+        answer = self.post(kind if "/" in kind else f"kv/{kind}", body)
         if isinstance(answer, str):
             return answer
         return None if kind == "compaction" else self.plain(answer)
 
     def encode(self, command: Any) -> tuple[str, dict[str, Any]]:
+        if isinstance(command, Grant):
+            return "lease/grant", {"TTL": str(command.ttl), "ID": str(command.id)}
+        if isinstance(command, Revoke):
+            return "lease/revoke", {"ID": str(command.id)}
         if isinstance(command, Txn):
             branches = {name: [self.operation(each) for each in getattr(command, name)]
                         for name in ("success", "failure")}
@@ -108,9 +112,9 @@ class Genuine:
         for name in ("succeeded", "more"):
             if answer.get(name):
                 told[name] = True
-        for name in ("deleted", "count"):
+        for name in ("deleted", "count", "ID", "TTL"):
             if int(answer.get(name, 0)):
-                told[name] = int(answer[name])
+                told[name.lower()] = int(answer[name])
         for name in ("kvs", "prev_kvs"):
             if answer.get(name):
                 told[name] = [self.kv(each) for each in answer[name]]
@@ -269,6 +273,36 @@ def test_watching_the_past_with_what_was_before(store: Any) -> None:
     assert store.watch(1, 4, prev_kv=True) == [("PUT", b"/pods/a", 2, 0), ("PUT", b"/pods/a", 4, 2),
                                                ("DELETE", b"/pods/a", 5, 4), ("PUT", b"/pods/a", 6, 0)]
     assert [event[2] for event in store.watch(5, 2)] == [5, 6]
+
+
+def test_leases(store: Any) -> None:
+    assert store.do(Grant(60, 7)) == {"revision": 1, "id": 7, "ttl": 60}
+    assert [store.do(Grant(ttl, 20 + ttl))["ttl"] for ttl in (0, 1, 2, 3)] == [2, 2, 2, 3]
+    assert store.do(Grant(60, -5))["id"] == -5
+    for name in (b"c", b"a", b"b", b"d"):
+        store.do(Put(b"/pods/" + name, b"", lease=7))
+    store.do(Put(b"/pods/b", b"stays", lease=0))
+    store.do(Delete(b"/pods/c"))
+    assert [kv["lease"] for kv in store.do(Range(*PODS))["kvs"]] == [7, 0, 7]
+    assert store.do(Txn((Compare(b"/pods/a", "lease", "==", 7),), (Put(b"/pods/e", b"", lease=7),)))["succeeded"]
+    before = store.do(Range(*PODS))["revision"]
+    store.do(Revoke(7))
+    assert store.do(Range(*PODS))["revision"] == before + 1
+    assert [kv["key"] for kv in store.do(Range(*PODS))["kvs"]] == [b"/pods/b"]
+    assert store.watch(before + 1, 3) == [("DELETE", b"/pods/" + name, before + 1, 0) for name in (b"a", b"d", b"e")]
+    store.do(Revoke(-5))
+    assert store.do(Range(*PODS))["revision"] == before + 1
+
+
+def test_what_is_refused_about_leases(pair: tuple[Any, ...]) -> None:
+    missing = Put(b"/pods/a", b"", lease=99)
+    commands = [Grant(60, 7), Grant(60, 7), Grant(9_000_000_001), Revoke(99), missing, Txn((), (missing,)),
+                Txn((), (Put(b"/pods/b", b""), Txn((), (missing,)))), Txn((), (), (missing,))]
+    answers = [[store.do(command) for command in commands] for store in pair]
+    assert all(answer == answers[0] for answer in answers)
+    assert [answer for answer in answers[0] if isinstance(answer, str)] == [
+        "etcdserver: lease already exists", "etcdserver: too large lease TTL",
+        *["etcdserver: requested lease not found"] * 4]
 
 
 def test_prefix_end() -> None:

@@ -12,6 +12,7 @@ from tinykube.machinery.objects import Object
 from tinykube.store import Compare, Delete, KeyValue, Put, Range, RangeResult, Storage, prefix_end
 
 if TYPE_CHECKING:
+    from tinykube.api.leases import SharedLeases
     from tinykube.api.resources import Resource
 
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -62,8 +63,8 @@ def decode_stored(kv: KeyValue) -> Object:
 class Registry:
     """The objects of one resource. A write says what it expects to find, and does nothing if it finds another."""
 
-    def __init__(self, storage: Storage, resource: Resource) -> None:
-        self.storage, self.resource = storage, resource
+    def __init__(self, storage: Storage, resource: Resource, leases: SharedLeases | None = None) -> None:
+        self.storage, self.resource, self.leases = storage, resource, leases
         self.prefix = resource.prefix.encode()
         self._known: dict[bytes, Record] = {}
 
@@ -109,7 +110,7 @@ class Registry:
         if dry_run:
             exists, revision = bool((await self.storage.range(key)).kvs), 0
         else:
-            answer = await self.storage.txn([Compare(key, "mod", "==", 0)], [Put(key, encode(with_version(obj, 0)))])
+            answer = await self.storage.txn([Compare(key, "mod", "==", 0)], [await self._put(key, obj)])
             exists, revision = not answer.succeeded, answer.revision
         if exists:
             raise already_exists(self.resource.plural, meta["name"], self.resource.group)
@@ -120,7 +121,7 @@ class Registry:
         if dry_run:
             return Record(old.key, obj, old.revision)
         answer = await self.storage.txn([Compare(old.key, "mod", "==", old.revision)],
-                                        [Put(old.key, encode(with_version(obj, 0)))], [Range(old.key)])
+                                        [await self._put(old.key, obj)], [Range(old.key)])
         return self._remember(Record(old.key, obj, answer.revision)) if answer.succeeded else None
 
     async def remove(self, old: Record, obj: Object, *, dry_run: bool = False) -> Record | None:
@@ -131,6 +132,11 @@ class Registry:
         if answer.succeeded:
             self.forget(old.key)
         return Record(old.key, obj, answer.revision) if answer.succeeded else None
+
+    async def _put(self, key: bytes, obj: Object) -> Put:
+        """What writes an object: on a lease, if its kind is kept for a while only."""
+        lease = await self.leases.get(self.resource.kept_for) if self.leases else 0
+        return Put(key, encode(with_version(obj, 0)), lease)
 
     def _remember(self, record: Record) -> Record:
         if record.revision:

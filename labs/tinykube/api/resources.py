@@ -36,6 +36,7 @@ class Resource:
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stored_as: str = ""                  # the key's middle part, where it is not the plural
+    kept_for: int = 0                    # seconds after the last write; 0 is until it is deleted
 
     @property
     def singular(self) -> str:
@@ -64,6 +65,6 @@ RESOURCES = [
              verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
              subresources={**STATUS, "finalize": ("update",)}),
     Resource("ConfigMap", "configmaps", ConfigMapStrategy(), short_names=("cm",)),
-    Resource("Event", "events", EventStrategy(), short_names=("ev",)),
+    Resource("Event", "events", EventStrategy(), short_names=("ev",), kept_for=3600),
     Resource("Lease", "leases", LeaseStrategy(), group="coordination.k8s.io"),
 ]

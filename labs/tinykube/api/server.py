@@ -13,6 +13,7 @@ from tinykube.api import subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
+from tinykube.api.leases import SharedLeases
 from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
@@ -46,7 +47,8 @@ class ApiServer:
         self.resources, self.admission = list(resources), list(admission)
         self.filters = list(filters) if filters is not None else [
             log_requests(log, clock), errors_to_status(log), limit_body]
-        self.registries = {r.plural: Registry(storage, r) for r in self.resources}
+        leases = SharedLeases(storage, clock)
+        self.registries = {r.plural: Registry(storage, r, leases) for r in self.resources}
         self.caches = {r.plural: WatchCache(self.registries[r.plural], clock) for r in self.resources}
         self.decoders: dict[str, Decoder] = dict(DECODERS)
         self.patchers: dict[str, Patcher] = {

@@ -29,7 +29,7 @@ from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response
 from tinykube.scheduler.scheduler import Scheduler
-from tinykube.store import Store
+from tinykube.store import LocalStorage
 
 PARTS = ("api", "scheduler", "kubelet")
 
@@ -52,7 +52,7 @@ class Cluster:
         self.log = EventLog(self.clock)
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
         self.nodes: dict[str, NodePart] = {}
-        self.store = Store()
+        self.storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.api: ApiPart | None = None
         self.url = ""
@@ -79,6 +79,7 @@ class Cluster:
             await self.stop_component(name)
         while self.nodes:
             await self.nodes.popitem()[1].close()
+        await self.storage.aclose()
         self.log.close()
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -126,7 +127,7 @@ class Cluster:
 
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
-        self.api = await ApiPart.start(self.store, self.dial, self.port, self.clock, self.random("api"), self.log)
+        self.api = await ApiPart.start(self.storage, self.dial, self.port, self.clock, self.random("api"), self.log)
         self.port, self.url = self.api.http.port, self.api.http.url
         write_kubeconfig(self.kubeconfig, self.url)
         return self.stop_api

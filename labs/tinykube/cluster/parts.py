@@ -23,7 +23,7 @@ from tinykube.machinery.objects import Object, dig
 from tinykube.machinery.wire import Request, Response
 from tinykube.runtime.interface import Runtime, remove_everything
 from tinykube.runtime.process import ProcessRuntime
-from tinykube.store import LocalStorage, Store
+from tinykube.store import Storage
 
 RuntimeFactory = Callable[[str, Path], Runtime]      # node's name, directory for its state
 Dial = Callable[[Object, Request], Awaitable[Response]]
@@ -50,14 +50,15 @@ class ApiPart:
     http: Server
 
     @classmethod
-    async def start(cls, store: Store, dial: Dial, port: int, clock: Clock, random: Random, log: EventLog) -> ApiPart:
-        """Start the api-server on a store, and listen."""
-        server = new_server(LocalStorage(store), clock=clock, random=random, log=log, kubelet=dial)
+    async def start(cls, storage: Storage, dial: Dial, port: int, clock: Clock, random: Random,
+                    log: EventLog) -> ApiPart:
+        """Start the api-server on a storage, and listen."""
+        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial)
         await server.start()
         return cls(server, await serve(server.handle, port=port))
 
     async def stop(self) -> None:
-        """Stop answering; the store stays with whoever has it."""
+        """Stop answering; the storage stays with whoever has it."""
         await self.http.close()
         await self.server.stop()
 

@@ -37,15 +37,16 @@ class Surroundings:
 def api_seat(at: Surroundings) -> Main:
     """The api-server with its store, on the port that `up` chose, and connections to the kubelets."""
     from tinykube.cluster.parts import ApiPart, Dialer
-    from tinykube.store import Store
+    from tinykube.store import LocalStorage
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
-        dialer = Dialer()
-        part = await ApiPart.start(Store(), dialer, at.settings["port"], at.clock, at.random, at.log)
+        dialer, storage = Dialer(), LocalStorage(clock=at.clock)
+        part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log)
         yield
         await part.stop()
         await dialer.close()
+        await storage.aclose()
     return main
 
 

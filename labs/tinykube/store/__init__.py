@@ -1,4 +1,5 @@
 """The memory of the cluster: keys, values, revisions. Seat of etcd."""
+from tinykube.store.lease import LeaseNotFound
 from tinykube.store.model import (
     END,
     Compact,
@@ -8,11 +9,15 @@ from tinykube.store.model import (
     DeleteResult,
     Event,
     FutureRevision,
+    Grant,
+    GrantResult,
     KeyValue,
+    LeaseLife,
     Put,
     PutResult,
     Range,
     RangeResult,
+    Revoke,
     StoreError,
     Txn,
     TxnResult,
@@ -22,6 +27,7 @@ from tinykube.store.model import (
 from tinykube.store.mvcc import Store
 from tinykube.store.storage import LocalStorage, Storage, Watch
 
-__all__ = ["END", "Compact", "Compacted", "Compare", "Delete", "DeleteResult", "Event", "FutureRevision", "KeyValue",
-           "LocalStorage", "Put", "PutResult", "Range", "RangeResult", "Storage", "Store", "StoreError", "Txn",
-           "TxnResult", "Watch", "WatchBatch", "prefix_end"]
+__all__ = ["END", "Compact", "Compacted", "Compare", "Delete", "DeleteResult", "Event", "FutureRevision", "Grant",
+           "GrantResult", "KeyValue", "LeaseLife", "LeaseNotFound", "LocalStorage", "Put", "PutResult", "Range",
+           "RangeResult", "Revoke", "Storage", "Store", "StoreError", "Txn", "TxnResult", "Watch", "WatchBatch",
+           "prefix_end"]

@@ -100,8 +100,23 @@ class Compact:
     revision: int
 
 
+@dataclass(frozen=True)
+class Grant:
+    """Make a lease that lasts `ttl` seconds after it was renewed last. Id 0: the store chooses one."""
+
+    ttl: int
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Revoke:
+    """End a lease, and delete all keys that hang on it, in one revision."""
+
+    id: int
+
+
 Operation = Put | Delete | Range | Txn
-Command = Put | Delete | Txn | Compact
+Command = Put | Delete | Txn | Compact | Grant | Revoke
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,25 @@ class TxnResult:
     responses: list[Result]
 
 
-Result = PutResult | DeleteResult | RangeResult | TxnResult
+@dataclass(frozen=True)
+class GrantResult:
+    """The id of the new lease, and how long it was granted for, which may be longer than asked."""
+
+    id: int
+    ttl: int
+    revision: int
+
+
+@dataclass(frozen=True)
+class LeaseLife:
+    """For how many seconds a lease was granted, how many are left (-1: there is no such lease), and its keys."""
+
+    granted: int
+    remaining: int
+    keys: tuple[bytes, ...] = ()
+
+
+Result = PutResult | DeleteResult | RangeResult | TxnResult | GrantResult
 
 
 class StoreError(Exception):

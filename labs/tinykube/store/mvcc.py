@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter, eq, gt, lt, ne
 
 from tinykube.store.keys import SortedKeys
+from tinykube.store.lease import Leases
 from tinykube.store.model import (
     MOST_OPERATIONS,
     Command,
@@ -16,6 +17,8 @@ from tinykube.store.model import (
     DeleteResult,
     Event,
     FutureRevision,
+    Grant,
+    GrantResult,
     KeyValue,
     Operation,
     Put,
@@ -23,6 +26,7 @@ from tinykube.store.model import (
     Range,
     RangeResult,
     Result,
+    Revoke,
     StoreError,
     Txn,
     TxnResult,
@@ -59,7 +63,7 @@ class Store:
         self._versions: dict[bytes, list[KeyValue]] = {}      # the past that is not compacted, and the present
         self._all_keys = SortedKeys()
         self._changes: list[Event] = []                       # what the command at hand has changed so far
-        self._history, self._watchers = History(), Watchers()
+        self._history, self._watchers, self.leases = History(), Watchers(), Leases()
 
     @property
     def compacted(self) -> int:
@@ -68,11 +72,17 @@ class Store:
 
     def apply(self, command: Command) -> Result | None:
         """Do what the command says, all of it or, if it is refused (StoreError), nothing of it."""
-        if isinstance(command, Compact):
-            self.compact(command.revision)
-            return None
-        written_once((command,))
-        result = self._perform(self._decide(command))
+        match command:
+            case Compact():
+                self.compact(command.revision)
+                return None
+            case Grant():
+                return self._grant(command)
+            case Revoke():
+                result: Result = self._revoke(command)
+            case _:
+                written_once((command,))
+                result = self._perform(self._decide(command))
         self._commit()
         return result
 
@@ -130,6 +140,8 @@ class Store:
             succeeded = all(self._holds(compare) for compare in operation.compares)
             branch = operation.success if succeeded else operation.failure
             return Decided(succeeded, [self._decide(step) for step in branch])
+        if isinstance(operation, Put):
+            self.leases.check(operation.lease)
         if isinstance(operation, Range) and operation.revision > self.revision:
             raise FutureRevision
         if isinstance(operation, Range) and 0 < operation.revision < self.compacted:
@@ -155,6 +167,7 @@ class Store:
         if before is None:
             self._live_keys.add(put.key)
         self._live[put.key] = now
+        self.leases.move(put.key, before.lease if before else 0, put.lease)
         self._record(Event("PUT", now, before))
         return PutResult(self.revision + 1, before if put.prev_kv else None)
 
@@ -163,8 +176,17 @@ class Store:
         for before in gone:
             del self._live[before.key]
             self._live_keys.remove(before.key)
+            self.leases.move(before.key, before.lease, 0)
             self._record(Event("DELETE", KeyValue(before.key, b"", 0, self.revision + 1, 0), before))
         return DeleteResult(self._visible, len(gone), tuple(gone) if delete.prev_kv else ())
+
+    def _grant(self, grant: Grant) -> GrantResult:
+        id = self.leases.grant(grant.ttl, grant.id)
+        return GrantResult(id, self.leases.ttls[id], self.revision)
+
+    def _revoke(self, revoke: Revoke) -> DeleteResult:
+        deleted = sum(self._delete(Delete(key)).deleted for key in self.leases.revoke(revoke.id))
+        return DeleteResult(self._visible, deleted)
 
     def _holds(self, compare: Compare) -> bool:
         found = self._range(Range(compare.key, compare.range_end)).kvs
