@@ -7,7 +7,8 @@ from __future__ import annotations
 from tinykube.machinery.clock import Clock
 from tinykube.store import Storage
 
-SHARED_FOR, MOST_OBJECTS = 60, 1_000      # seconds, and objects, until a new lease is made
+SHARED_FOR = 60                   # seconds until a new lease is made
+MOST_OBJECTS = 1_000              # that share a lease
 
 
 class SharedLeases:

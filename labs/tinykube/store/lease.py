@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from tinykube.store.model import StoreError
 
-SHORTEST_TTL, LONGEST_TTL = 2, 9_000_000_000          # seconds, as etcd has them
+SHORTEST_TTL = 2                  # seconds, as etcd has them
+LONGEST_TTL = 9_000_000_000
 
 
 class LeaseNotFound(StoreError):
