@@ -22,13 +22,9 @@ from typing import Any
 
 from tinykube.client.kubeconfig import load
 
+from genuine.resources import asker, resources
+
 DATA = Path(__file__).parents[1] / "tinykube" / "api" / "data"
-SERVED = {
-    "api/v1": ["Pod", "Node", "Namespace", "ConfigMap", "Event", "Binding"],
-    "apis/coordination.k8s.io/v1": ["Lease"],
-}
-META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-META_KINDS = ["Status", "DeleteOptions", "Patch"]
 TABLES = {
     "pods": "api/v1", "nodes": "api/v1", "namespaces": "api/v1", "configmaps": "api/v1", "events": "api/v1",
     "leases": "apis/coordination.k8s.io/v1",
@@ -48,29 +44,12 @@ Fetch = Callable[..., Any]
 
 
 def schemas(fetch: Fetch) -> dict[str, Any]:
-    """Every schema that the served kinds reach, as the genuine OpenAPI v3 documents have them."""
-    kept: dict[str, Any] = {}
-    for path, kinds in SERVED.items():
-        found = fetch(f"/openapi/v3/{path}")["components"]["schemas"]
-        prefix = f"io.k8s.api.{path.split('/')[-2].split('.')[0].replace('api', 'core')}.v1."
-        waiting = [prefix + k for k in kinds] + [prefix + k + "List" for k in kinds if k != "Binding"]
-        waiting += [META + kind for kind in META_KINDS]
-        while waiting:
-            name = waiting.pop()
-            if name not in kept:
-                kept[name] = only_served(found[name])
-                waiting += [ref.rsplit("/", 1)[1] for ref in references(found[name])]
-    return dict(sorted(kept.items()))
-
-
-def only_served(schema: dict[str, Any]) -> dict[str, Any]:
-    """`schema` without the group-versions that the tiny api-server does not serve."""
-    marks = schema.get("x-kubernetes-group-version-kind")
-    if marks:
-        groups = {"": ["v1"], "coordination.k8s.io": ["v1"]}
-        kept = [m for m in marks if m["version"] in groups.get(m["group"], [])]
-        schema = {**schema, "x-kubernetes-group-version-kind": kept}
-    return schema
+    """Every schema of every group version that is served, as the genuine OpenAPI v3 documents have them."""
+    found: dict[str, Any] = {}
+    for path in fetch("/openapi/v3")["paths"]:
+        if re.fullmatch(r"api/v1|apis/[^/]+/[^/]+", path):
+            found |= fetch(f"/openapi/v3/{path}")["components"]["schemas"]
+    return dict(sorted(found.items()))
 
 
 def references(node: Any) -> Iterator[str]:
@@ -163,11 +142,12 @@ def written(table: dict[str, Any], origin: str) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def from_server(fetch: Fetch) -> dict[str, str]:
+def from_server(fetch: Fetch, kubeconfig: str | Path) -> dict[str, str]:
     """The texts of the files that a genuine api-server alone can vouch for, by file name."""
     version = fetch("/version")["gitVersion"].split("+")[0]
     origin = f"kube-apiserver {version}, {{}}; Copyright The Kubernetes Authors, Apache-2.0"
-    return {"schemas.json": written(schemas(fetch), origin.format("GET /openapi/v3/...")),
+    return {"resources.json": written(resources(asker(kubeconfig)), origin.format("discovery, and one object of each kind")),
+            "schemas.json": written(schemas(fetch), origin.format("GET /openapi/v3/...")),
             "columns.json": written(columns(fetch), origin.format("Tables of each resource"))}
 
 
@@ -199,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
 def refresh(kubeconfig: str | Path, check: bool) -> int:
     """Write (or with `check` compare) the data files; 0 when all is well."""
     fetch = fetcher(kubeconfig)
-    files = from_server(fetch)
+    files = from_server(fetch, kubeconfig)
     if not check:
         version = "v0." + fetch("/version")["gitVersion"].split("+")[0].removeprefix("v1.")
         origin = f"struct tags of Go modules k8s.io/api and k8s.io/apimachinery {version}"

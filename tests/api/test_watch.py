@@ -13,6 +13,12 @@ async def label(api: Api, name: str, value: str) -> None:
     assert status == 200, told
 
 
+async def version(api: Api) -> str:
+    """The resourceVersion of the present."""
+    found: str = (await api("GET", CONFIGMAPS))[1]["metadata"]["resourceVersion"]
+    return found
+
+
 async def test_a_watch_from_a_list_misses_nothing(api: Api) -> None:
     _, listed = await api("GET", CONFIGMAPS)
     await api("POST", CONFIGMAPS, {"metadata": {"name": "a"}})
@@ -28,11 +34,12 @@ async def test_a_watch_from_a_list_misses_nothing(api: Api) -> None:
 
 async def test_a_slow_watcher_is_cut_off_and_holds_nobody_up(api: Api) -> None:
     await api("POST", CONFIGMAPS, {"metadata": {"name": "a"}})
-    slow = [await api.answer("GET", f"{CONFIGMAPS}?watch=1&resourceVersion=2") for _ in range(1000)]
+    now = await version(api)
+    slow = [await api.answer("GET", f"{CONFIGMAPS}?watch=1&resourceVersion={now}") for _ in range(1000)]
     for number in range(1200):
         await label(api, "a", str(number))
     await api.clock.settle()
-    assert not api.server.caches["configmaps"].watchers
+    assert not api.server.caches["", "configmaps"].watchers
     for answer in slow:
         await answer.body.aclose()  # type: ignore[union-attr]
     assert (await api("GET", f"{CONFIGMAPS}/a"))[1]["metadata"]["labels"] == {"n": "1199"}
@@ -41,10 +48,11 @@ async def test_a_slow_watcher_is_cut_off_and_holds_nobody_up(api: Api) -> None:
 
 
 async def test_one_event_is_encoded_once(api: Api) -> None:
-    streams = [await api.answer("GET", f"{CONFIGMAPS}?watch=1&resourceVersion=2") for _ in range(3)]
+    now = await version(api)
+    streams = [await api.answer("GET", f"{CONFIGMAPS}?watch=1&resourceVersion={now}") for _ in range(3)]
     await api("POST", CONFIGMAPS, {"metadata": {"name": "a"}})
     await api.clock.settle()
-    lines = [watcher.lines[0] for watcher in api.server.caches["configmaps"].watchers]
+    lines = [watcher.lines[0] for watcher in api.server.caches["", "configmaps"].watchers]
     assert len(lines) == 3
     assert len({id(line) for line in lines}) == 1
     for stream in streams:
@@ -52,7 +60,7 @@ async def test_one_event_is_encoded_once(api: Api) -> None:
 
 
 async def test_forgotten_by_the_store_and_by_the_cache(api: Api) -> None:
-    cache = api.server.caches["configmaps"]
+    cache = api.server.caches["", "configmaps"]
     await api("POST", CONFIGMAPS, {"metadata": {"name": "a"}})
     await cache.load()
     events = await api.events(f"{CONFIGMAPS}?watch=1&resourceVersion=2")
@@ -76,6 +84,6 @@ async def test_what_is_no_object_does_not_stop_the_watch(api: Api) -> None:
     await api.server.storage.txn([], [Put(b"/registry/configmaps/default/ghost", b"\xff")])
     await api("POST", CONFIGMAPS, {"metadata": {"name": "a"}})
     await api.clock.settle()
-    assert [json.loads(record.json)["metadata"]["name"] for record in api.server.caches["configmaps"].state.values()] \
+    assert [json.loads(record.json)["metadata"]["name"] for record in api.server.caches["", "configmaps"].state.values()] \
         == ["a"]
     assert (await api("GET", f"{CONFIGMAPS}/ghost"))[0] == 500

@@ -115,7 +115,6 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
 # What the genuine server says more, by command: a pattern that is taken out of its words, and why it is not in ours.
 KNOWN = {
     "apply -f -": (r"@@ (.*\n)+\n", "the genuine server appends a diff of its internal types"),
-    "describe ns lab": (r"\nNo resource quota\.\n\nNo LimitRange resource\.\n", "quotas and ranges are not served"),
 }
 
 

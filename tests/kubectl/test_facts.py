@@ -43,9 +43,9 @@ EVENT = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "reason
 CORE = "/api/v1/namespaces/default"
 
 
-@pytest.mark.parametrize("name", ["schemas.json", "columns.json"])
+@pytest.mark.parametrize("name", ["resources.json", "schemas.json", "columns.json"])
 def test_the_data_is_what_the_server_says(name: str, plane: Any) -> None:
-    assert json.loads(from_server(fetcher(plane.kubeconfig))[name]) == json.loads((DATA / name).read_text()), (
+    assert json.loads(from_server(fetcher(plane.kubeconfig), plane.kubeconfig)[name]) == json.loads((DATA / name).read_text()), (
         "out of date: run `python -m genuine.schema`")
 
 

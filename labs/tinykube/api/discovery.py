@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tinykube.machinery.errors import no_such_resource
 from tinykube.machinery.wire import Object, Request, Response
 
 if TYPE_CHECKING:
@@ -14,41 +13,50 @@ if TYPE_CHECKING:
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = "v1.37.2+tinykube"
-SUBRESOURCE_KINDS = {"binding": "Binding"}
 
 
 def install(server: ApiServer) -> None:
     """Make a server answer /version, and tell in both forms of discovery what its table of resources holds."""
+    otherwise = server.fallback
+
     async def answer(request: Request) -> Response:
-        found = discover(server.resources, request)
-        if found is None:
-            raise no_such_resource()
-        return found
-    roots = {root(r) for r in server.resources} | {f"/apis/{r.group}" for r in server.resources if r.group}
-    for path in ("/version", "/api", "/apis", *roots):
+        return discover(server.resources, request) or await otherwise(request)
+    for path in ("/version", "/api", "/apis"):
         server.routes[path] = answer
+    server.fallback = answer
 
 
-def discover(resources: Iterable[Resource], request: Request) -> Response | None:
+def discover(table: Sequence[Resource], request: Request) -> Response | None:
     """The answer to a discovery request (/api, /apis and below, /version), or None if it is not one."""
-    table = list(resources)
     path = request.path.rstrip("/")
+    groups = versions(table)
     if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
-        groups = sorted({r.group for r in table if bool(r.group) == (path == "/apis")})
-        return Response(200, aggregated(table, groups), {"content-type": AGGREGATED})
-    documents = {
-        "/version": version(),
-        "/api": {"kind": "APIVersions", "versions": sorted({r.version for r in table if not r.group}),
-                 "serverAddressByClientCIDRs": []},
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1",
-                  "groups": [group(table, name) for name in sorted({r.group for r in table} - {""})]},
-    }
-    for resource in table:
-        documents[root(resource)] = resource_list(table, resource.group, resource.version)
-        if resource.group:
-            documents[f"/apis/{resource.group}"] = {"kind": "APIGroup", "apiVersion": "v1"} | group(table, resource.group)
-    found = documents.get(path)
-    return Response(200, found) if found else None
+        return Response(200, aggregated(table, [each for each in groups if bool(each) == (path == "/apis")]),
+                        {"content-type": AGGREGATED})
+    if path == "/version":
+        return Response(200, version())
+    if path == "/api":
+        return Response(200, {"kind": "APIVersions", "versions": groups[""], "serverAddressByClientCIDRs": [
+            {"clientCIDR": "0.0.0.0/0", "serverAddress": request.headers.get("host", "")}]})
+    if path == "/apis":
+        return Response(200, {"kind": "APIGroupList", "apiVersion": "v1",
+                              "groups": [group(name, groups[name]) for name in groups if name]})
+    for name in groups:
+        if path == f"/apis/{name}":
+            return Response(200, {"kind": "APIGroup", "apiVersion": "v1"} | group(name, groups[name]))
+        for each in groups[name]:
+            if path == (f"/apis/{name}/{each}" if name else f"/api/{each}"):
+                return Response(200, resource_list(table, name, each))
+    return None
+
+
+def versions(table: Iterable[Resource]) -> dict[str, list[str]]:
+    """The groups and their versions, each in the order of the table: what comes first is preferred."""
+    found: dict[str, list[str]] = {}
+    for row in table:
+        if row.version not in found.setdefault(row.group, []):
+            found[row.group].append(row.version)
+    return found
 
 
 def root(resource: Resource) -> str:
@@ -64,43 +72,43 @@ def version() -> Object:
             "platform": f"{platform.system().lower()}/{platform.machine()}"}
 
 
-def group(table: Iterable[Resource], name: str) -> Object:
-    """One API group and its versions, the preferred one named."""
-    versions = [{"groupVersion": f"{name}/{v}", "version": v}
-                for v in sorted({r.version for r in table if r.group == name})]
-    return {"name": name, "versions": versions, "preferredVersion": versions[-1]}
+def group(name: str, versions: Iterable[str]) -> Object:
+    """One API group and its versions, the preferred one first and named."""
+    known = [{"groupVersion": f"{name}/{v}", "version": v} for v in versions]
+    return {"name": name, "versions": known, "preferredVersion": known[0]}
 
 
 def resource_list(table: Iterable[Resource], group_name: str, version_name: str) -> Object:
-    """The plain form: one list for each group's version, subresources among the resources."""
+    """The plain form: one list for each group's version, subresources among the resources, by name."""
     rows: list[Object] = []
     for r in (r for r in table if (r.group, r.version) == (group_name, version_name)):
-        common = {"namespaced": r.namespaced}
         extras = {"shortNames": list(r.short_names), "categories": list(r.categories)}
-        rows.append({"name": r.plural, "singularName": r.singular, **common, "kind": r.kind, "verbs": list(r.verbs)}
-                    | {key: value for key, value in extras.items() if value})
-        rows += [{"name": f"{r.plural}/{name}", "singularName": "", **common, "verbs": list(verbs),
-                  "kind": SUBRESOURCE_KINDS.get(name, r.kind)} for name, verbs in r.subresources.items()]
+        rows.append({"name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind,
+                     "verbs": list(r.verbs)} | {key: value for key, value in extras.items() if value})
+        for name, part in r.subresources.items():
+            place = {"group": part.group, "version": part.version} if part.version else {}
+            rows.append({"name": f"{r.plural}/{name}", "singularName": "", "namespaced": r.namespaced, **place,
+                         "kind": part.kind or r.kind, "verbs": list(part.verbs)})
     full = f"{group_name}/{version_name}" if group_name else version_name
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": full, "resources": rows}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": full,
+            "resources": sorted(rows, key=lambda each: each["name"])}
 
 
 def aggregated(table: Sequence[Resource], groups: Iterable[str]) -> Object:
     """The aggregated form: all groups, versions and resources in one document, so that one request is enough."""
-    items = []
-    for name in groups:
-        versions = [{"version": v, "freshness": "Current",
-                     "resources": [resource_entry(r) for r in table if (r.group, r.version) == (name, v)]}
-                    for v in sorted({r.version for r in table if r.group == name})]
-        items.append({"metadata": {"name": name, "creationTimestamp": None}, "versions": versions})
+    known = versions(table)
+    items = [{"metadata": {"name": name} if name else {}, "versions": [
+        {"version": each, "resources": [resource_entry(r) for r in table if (r.group, r.version) == (name, each)],
+         "freshness": "Current"} for each in known[name]]} for name in groups]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
 def resource_entry(r: Resource) -> Object:
-    """One resource in the aggregated form."""
-    kind = {"group": r.group, "version": r.version, "kind": r.kind}
-    subs = [{"subresource": name, "responseKind": kind | {"kind": SUBRESOURCE_KINDS.get(name, r.kind)},
-             "verbs": list(verbs)} for name, verbs in r.subresources.items()]
+    """One resource in the aggregated form. A kind without group and version is of the group and version around it."""
+    subs = [{"subresource": name, "responseKind": {"group": part.group, "version": part.version,
+                                                   "kind": part.kind or r.kind}, "verbs": list(part.verbs)}
+            for name, part in r.subresources.items()]
     extras = {"shortNames": list(r.short_names), "categories": list(r.categories), "subresources": subs}
-    return {"resource": r.plural, "responseKind": kind, "scope": "Namespaced" if r.namespaced else "Cluster",
-            "singularResource": r.singular, "verbs": list(r.verbs)} | {k: v for k, v in extras.items() if v}
+    return {"resource": r.plural, "responseKind": {"group": "", "version": "", "kind": r.kind},
+            "scope": "Namespaced" if r.namespaced else "Cluster", "singularResource": r.singular,
+            "verbs": list(r.verbs)} | {k: v for k, v in extras.items() if v}

@@ -39,12 +39,16 @@ def install(server: ApiServer) -> None:
 
 
 @cache
+def names_of_kinds() -> dict[tuple[str, str, str], str]:
+    """(group, version, kind) -> the name of its schema, by the marks that the schemas carry."""
+    marks = ((name, mark) for name, schema in SCHEMAS.items() if name != "origin"
+             for mark in schema.get("x-kubernetes-group-version-kind", []))
+    return {(mark["group"], mark["version"], mark["kind"]): name for name, mark in marks}
+
+
 def schema_name(group: str, version: str, kind: str) -> str:
-    """The name of a kind's schema, by the mark that it carries, or ''."""
-    wanted = {"group": group, "version": version, "kind": kind}
-    marked = (name for name, schema in SCHEMAS.items() if name != "origin"
-              and wanted in schema.get("x-kubernetes-group-version-kind", []))
-    return next(marked, "")
+    """The name of a kind's schema, or ''."""
+    return names_of_kinds().get((group, version, kind), "")
 
 
 def typed(group: str, version: str, kind: str) -> Typed:

@@ -1,24 +1,44 @@
 """The one table of resources: all that tells one kind from another, and the server itself knows none of it.
 
+The table is data, asked of a genuine server. What a kind does beyond its row is a strategy of its own:
+
+- a class that derives from `Strategy` or `StatusStrategy`, in a module of its own, and in it a dict such as
+  `STRATEGIES = {("apps", "deployments"): DeploymentStrategy}`; one more line in `SPECIAL` below makes it count;
+- for requests that no verb answers (a subresource, a kind that is never stored), a handler:
+  `subresources.HANDLERS[group, plural, subresource]`, with "" as subresource for the resource's own paths, or for
+  one server alone `server.handlers[...]`.
+
+Resources come and go while a server runs: `server.add(Resource(...))`, `await server.remove(resource)`.
+
 Genuine counterpart: the scheme and the registries of k8s.io/kubernetes/pkg/registry.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tinykube.api.strategy import (
-    ConfigMapStrategy,
-    EventStrategy,
-    LeaseStrategy,
-    NamespaceStrategy,
-    NodeStrategy,
-    PodStrategy,
-    Strategy,
-)
+from tinykube.api import strategy
+from tinykube.api.strategy import StatusStrategy, Strategy
+from tinykube.machinery.objects import Object
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-STATUS = {"status": ("get", "patch", "update")}
+KEPT_FOR = {("", "events"): 3600}        # seconds
+SPECIAL: dict[tuple[str, str], type[Strategy]] = {**strategy.STRATEGIES}
+
+
+@dataclass(frozen=True)
+class Subresource:
+    """A part of an object with a path of its own; kind, group and version only where they are not the object's."""
+
+    verbs: tuple[str, ...]
+    kind: str = ""
+    group: str = ""
+    version: str = ""
+
+
+STATUS = {"status": Subresource(("get", "patch", "update"))}
 
 
 @dataclass(frozen=True)
@@ -34,13 +54,16 @@ class Resource:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
-    subresources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    stored_as: str = ""                  # the key's middle part, where it is not the plural
+    subresources: Mapping[str, Subresource] = field(default_factory=dict)
+    stored_at: str = ""                  # the prefix of its keys, where it is not made of the plural
+    stored_as: Resource | None = None    # the row in whose form the objects are stored, if it is another one
+    warning: str = ""                    # what a client should know who still uses this
     kept_for: int = 0                    # seconds after the last write; 0 is until it is deleted
+    singular_name: str = ""              # where it is not the kind in lower case
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.singular_name or self.kind.lower()
 
     @property
     def list_kind(self) -> str:
@@ -53,18 +76,38 @@ class Resource:
     @property
     def prefix(self) -> str:
         """Below this key the objects are stored, where the genuine api-server has them, too."""
-        return f"/registry/{self.stored_as or self.plural}/"
+        return self.stored_at or f"/registry/{self.plural}/"
 
 
-RESOURCES = [
-    Resource("Pod", "pods", PodStrategy(), short_names=("po",), categories=("all",),
-             subresources={**STATUS, "binding": ("create",), "log": ("get",)}),
-    Resource("Node", "nodes", NodeStrategy(), namespaced=False, short_names=("no",), subresources=STATUS,
-             stored_as="minions"),
-    Resource("Namespace", "namespaces", NamespaceStrategy(), namespaced=False, short_names=("ns",),
-             verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
-             subresources={**STATUS, "finalize": ("update",)}),
-    Resource("ConfigMap", "configmaps", ConfigMapStrategy(), short_names=("cm",)),
-    Resource("Event", "events", EventStrategy(), short_names=("ev",), kept_for=3600),
-    Resource("Lease", "leases", LeaseStrategy(), group="coordination.k8s.io"),
-]
+def read_table(path: Path) -> Iterator[Resource]:
+    """The rows of a file. Two with the same prefix share their objects, in the form of the first."""
+    first: dict[str, Resource] = {}
+    for name, row in json.loads(path.read_text()).items():
+        if name == "origin":
+            continue
+        where, plural = name.split()
+        group, _, version = where.rpartition("/")
+        same = first.get(row.get("prefix", ""))
+        found = Resource(
+            row["kind"], plural, same.strategy if same else strategy_of(group, plural, row), group, version,
+            row["namespaced"], tuple(row.get("shortNames", ())), tuple(row.get("categories", ())),
+            tuple(row.get("verbs", ALL_VERBS)), subresources_of(row), row.get("prefix", ""), same,
+            row.get("warning", ""), KEPT_FOR.get((group, plural), 0))
+        first.setdefault(found.stored_at, found)
+        yield found
+
+
+def subresources_of(row: Object) -> Object:
+    """The subresources of a row, each with the kind that it speaks of."""
+    return {name: Subresource(tuple(sub["verbs"]), "" if sub["kind"] == row["kind"] else sub["kind"],
+                              sub.get("group", ""), sub.get("version", ""))
+            for name, sub in row.get("subresources", {}).items()}
+
+
+def strategy_of(group: str, plural: str, row: Object) -> Strategy:
+    """The rules of a row's kind: special ones, or those that its status calls for; and the switches of the row."""
+    usual = StatusStrategy if "status" in row.get("subresources", {}) else Strategy
+    return SPECIAL.get((group, plural), usual)(row.get("facts", ()), row.get("status"))
+
+
+RESOURCES = list(read_table(Path(__file__).parent / "data" / "resources.json"))

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
 from tinykube.api import subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
+from tinykube.api.convert import from_stored
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
 from tinykube.api.leases import SharedLeases
 from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
-from tinykube.api.verbs import Call, create, delete, delete_collection, get, list_, patch, update, watch
+from tinykube.api.verbs import Call, Verb, create, delete, delete_collection, get, list_, patch, update, watch
 from tinykube.api.watch import Shape, WatchCache
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import method_not_allowed, no_such_resource
@@ -44,26 +46,30 @@ class ApiServer:
                  admission: Sequence[Admit] = ADMISSION, kubelet: KubeletDialer | None = None,
                  plugins: Sequence[Callable[[ApiServer], None]] = ()) -> None:
         self.storage, self.clock, self.random, self.log, self.kubelet = storage, clock, random, log, kubelet
-        self.resources, self.admission = list(resources), list(admission)
+        self.table: dict[tuple[str, str, str], Resource] = {}
+        self.registries: dict[tuple[str, str], Registry] = {}
+        self.caches: dict[tuple[str, str], WatchCache] = {}
+        self.leases = SharedLeases(storage, clock)
+        self.admission, self.handlers = list(admission), dict(subresources.HANDLERS)
         self.filters = list(filters) if filters is not None else [
             log_requests(log, clock), errors_to_status(log), limit_body]
-        leases = SharedLeases(storage, clock)
-        self.registries = {r.plural: Registry(storage, r, leases) for r in self.resources}
-        self.caches = {r.plural: WatchCache(self.registries[r.plural], clock) for r in self.resources}
+        for resource in resources:
+            self.add(resource)
         self.decoders: dict[str, Decoder] = dict(DECODERS)
         self.patchers: dict[str, Patcher] = {
             "application/merge-patch+json": lambda obj, change, _: merge_patch(obj, change),
             "application/json-patch+json": lambda obj, change, _: json_patch(obj, change)}
         self.shapers: list[Shaper] = []
         self.routes: dict[str, Handler] = dict.fromkeys(("/healthz", "/livez", "/readyz"), healthy)
+        self.fallback: Handler = no_such_page
         self.strict: Callable[[Object, Resource], list[str]] | None = None
         for install in plugins:
             install(self)
 
     async def start(self) -> None:
-        """Load what is stored, follow what changes, and make sure that the first namespaces are there."""
-        await asyncio.gather(*(cache.start() for cache in self.caches.values()))
+        """Make sure that the first namespaces are there. What else is stored, the first who asks for it lets us load."""
         namespaces = self.resource("", "v1", "namespaces")
+        await self.cache(namespaces).start()
         for name in SYSTEM_NAMESPACES:
             if await self.registry("namespaces").find("", name) is None:
                 info = RequestInfo("create", "", "v1", "namespaces")
@@ -73,6 +79,30 @@ class ApiServer:
     async def stop(self) -> None:
         """End all watches."""
         await asyncio.gather(*(cache.stop() for cache in self.caches.values()))
+
+    @property
+    def resources(self) -> list[Resource]:
+        """What is served, in the order in which it came."""
+        return list(self.table.values())
+
+    def add(self, resource: Resource) -> None:
+        """Serve one more resource, from now on. Rows that share their objects share registry and cache, too."""
+        home = resource.stored_as or resource
+        registry = self.registries.setdefault((home.group, home.plural), Registry(self.storage, home, self.leases))
+        cache = self.caches.setdefault((home.group, home.plural), WatchCache(registry, self.clock))
+        self.table[resource.group, resource.version, resource.plural] = resource
+        self.registries[resource.group, resource.plural] = registry
+        self.caches[resource.group, resource.plural] = cache
+
+    async def remove(self, resource: Resource) -> None:
+        """Serve a resource no longer: its watches end. Its objects stay where they are; that is the caller's business."""
+        self.table.pop((resource.group, resource.version, resource.plural), None)
+        if any((row.group, row.plural) == (resource.group, resource.plural) for row in self.resources):
+            return
+        self.registries.pop((resource.group, resource.plural), None)
+        cache = self.caches.pop((resource.group, resource.plural), None)
+        if cache and cache not in self.caches.values():
+            await cache.stop()
 
     async def handle(self, request: Request) -> Response:
         """Answer a request: through the filters, then to what its path and method mean."""
@@ -84,25 +114,36 @@ class ApiServer:
             return await route(request)
         info = request_info(request.method, request.path, request.param("watch") in ("1", "true"))
         if not info.resource:
-            return Response(404, b"404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
+            return await self.fallback(request)
         resource = self.resource(info.group, info.version, info.resource)
         check_scope(info, resource)
+        cache = self.cache(resource)
+        if cache.task is None and "list" in resource.verbs:
+            await cache.start()
+        call = Call(self, request, info, resource)
+        answer = await self.verb(call)(call)
+        if resource.warning:
+            answer.headers["warning"] = ", ".join(filter(None, [f'299 - "{resource.warning}"',
+                                                                answer.headers.get("warning")]))
+        return answer
+
+    def verb(self, call: Call) -> Verb:
+        """What answers a call: a handler of its own, or the verb. Raises ApiError where neither does."""
+        info, resource = call.info, call.resource
+        special = self.handlers.get((resource.group, resource.plural, info.subresource))
         if info.subresource:
-            return await self.dispatch_below(Call(self, request, info, resource))
+            part = resource.subresources.get(info.subresource)
+            if part is None or (part.kind and not special):
+                raise no_such_resource()
+            if info.verb not in part.verbs:
+                raise method_not_allowed()
+            return special or VERBS[info.verb]
         named = info.verb in ("update", "patch")
         if info.verb not in resource.verbs or (info.verb == "create" and info.name) or (named and not info.name):
             raise method_not_allowed()
-        return await VERBS[info.verb](Call(self, request, info, resource))
-
-    async def dispatch_below(self, call: Call) -> Response:
-        """A request about a part of an object: its status, its binding, its log."""
-        verbs = call.resource.subresources.get(call.info.subresource)
-        if verbs is None:
+        if not special and not (resource.stored_at or "update" in resource.verbs):
             raise no_such_resource()
-        if call.info.verb not in verbs:
-            raise method_not_allowed()
-        special = subresources.HANDLERS.get(call.info.subresource)
-        return await (special or VERBS[call.info.verb])(call)
+        return special or VERBS[info.verb]
 
     def route(self, path: str) -> Handler | None:
         """Who answers this path, if it is not about objects: an exact path, or the longest that ends in a slash."""
@@ -114,18 +155,22 @@ class ApiServer:
 
     def resource(self, group: str, version: str, plural: str) -> Resource:
         """The row of the table. Raises ApiError 404."""
-        for row in self.resources:
-            if (row.plural, row.group, row.version) == (plural, group, version):
-                return row
-        raise no_such_resource()
+        if (group, version, plural) not in self.table:
+            raise no_such_resource()
+        return self.table[group, version, plural]
 
-    def registry(self, plural: str) -> Registry:
-        """Where the objects of a resource are."""
-        return self.registries[plural]
+    def registry(self, plural: str, group: str = "") -> Registry:
+        """Where the objects of a resource are, whatever its version."""
+        return self.registries[group, plural]
+
+    def cache(self, resource: Resource) -> WatchCache:
+        """What its watches are fed from."""
+        return self.caches[resource.group, resource.plural]
 
     def shape(self, request: Request, resource: Resource) -> Shape | None:
-        """The form that a client wants its objects in, if not as they are."""
-        return next((shape for shaper in self.shapers if (shape := shaper(request, resource))), None)
+        """The form that a client wants its objects in, if not as they are stored."""
+        wanted = next((shape for shaper in self.shapers if (shape := shaper(request, resource))), None)
+        return wanted or (partial(from_stored, resource) if resource.stored_as else None)
 
 
 def check_scope(info: RequestInfo, resource: Resource) -> None:
@@ -137,6 +182,11 @@ def check_scope(info: RequestInfo, resource: Resource) -> None:
             raise no_such_resource()
         if info.verb not in ("list", "watch"):
             raise method_not_allowed()
+
+
+async def no_such_page(request: Request) -> Response:
+    """The answer to a path that nobody knows and that can't be about an object."""
+    return Response(404, b"404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
 
 
 async def healthy(request: Request) -> Response:

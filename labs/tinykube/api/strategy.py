@@ -4,11 +4,12 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry/core/*/str
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from tinykube.api import validation
 from tinykube.api.defaults import default_event, default_node, default_pod, quality_of_service
-from tinykube.machinery.objects import Object, dig
+from tinykube.machinery.objects import Object, copy, dig
 
 Causes = list[Object]
 Fields = dict[str, tuple[str, ...]]
@@ -17,11 +18,14 @@ Fields = dict[str, tuple[str, ...]]
 class Strategy:
     """The rules of a kind that has no status and nothing special. The other kinds start from here."""
 
-    create_on_update = False             # may a PUT create what is not there?
-    unconditional_update = True          # may a PUT leave out which version it was made from?
-    returns_deleted = False              # does a DELETE answer with the object, instead of a Status?
-    counts_generations = False           # does metadata.generation count the changes of the spec?
     fields: ClassVar[Fields] = {}        # field selectors, beside metadata.name and metadata.namespace
+
+    def __init__(self, facts: Collection[str] = ("unconditional_update",), status: Object | None = None) -> None:
+        self.create_on_update = "create_on_update" in facts          # may a PUT create what is not there?
+        self.unconditional_update = "unconditional_update" in facts  # may a PUT leave out what it was made from?
+        self.returns_deleted = "returns_deleted" in facts            # a DELETE answers with the object, not a Status
+        self.counts_generations = "counts_generations" in facts      # metadata.generation counts changes of the spec
+        self.status = status                                         # what a new object's status is, if it has one
 
     def default(self, obj: Object) -> None:
         """Fill in, in place, what the client left out."""
@@ -64,6 +68,8 @@ class StatusStrategy(Strategy):
 
     def prepare_for_create(self, obj: Object) -> None:
         obj.pop("status", None)
+        if self.status is not None:
+            obj["status"] = copy(self.status)
 
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
         kept = "status" if subresource != "status" else "spec"
@@ -80,7 +86,6 @@ class StatusStrategy(Strategy):
 class PodStrategy(StatusStrategy):
     """Pods: many defaults, nearly nothing that may change, and time to say goodbye."""
 
-    returns_deleted = counts_generations = True
     fields: ClassVar[Fields] = paths(
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
         "status.phase", "status.podIP", "status.nominatedNodeName")
@@ -138,7 +143,6 @@ class NodeStrategy(StatusStrategy):
 class NamespaceStrategy(StatusStrategy):
     """Namespaces: they end when the last finalizer in their spec is gone."""
 
-    returns_deleted = True
     fields: ClassVar[Fields] = {**paths("status.phase"), "name": ("metadata", "name")}
 
     def default(self, obj: Object) -> None:
@@ -165,9 +169,6 @@ class NamespaceStrategy(StatusStrategy):
 class LeaseStrategy(Strategy):
     """Leases: who writes one must have read it, or two could think that they hold it."""
 
-    create_on_update = True
-    unconditional_update = False
-
     def validate(self, obj: Object) -> Causes:
         return validation.validate_lease(obj)
 
@@ -182,7 +183,6 @@ class ConfigMapStrategy(Strategy):
 class EventStrategy(Strategy):
     """Events: what happened, and to whom; the genuine field selectors."""
 
-    create_on_update = True
     fields: ClassVar[Fields] = {**paths(
         "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
         "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
@@ -193,3 +193,10 @@ class EventStrategy(Strategy):
 
     def validate(self, obj: Object) -> Causes:
         return validation.validate_event(obj)
+
+
+STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
+    ("", "pods"): PodStrategy, ("", "nodes"): NodeStrategy, ("", "namespaces"): NamespaceStrategy,
+    ("", "configmaps"): ConfigMapStrategy, ("", "events"): EventStrategy,
+    ("coordination.k8s.io", "leases"): LeaseStrategy,
+}

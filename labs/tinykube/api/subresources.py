@@ -118,4 +118,5 @@ async def passed_on(response: Response) -> Response:
     raise errors.bad_request(message) if response.status == 400 else ApiError(response.status, message)
 
 
-HANDLERS: dict[str, Callable[[Call], Awaitable[Response]]] = {"binding": bind, "log": log}
+HANDLERS: dict[tuple[str, str, str], Callable[[Call], Awaitable[Response]]] = {
+    ("", "pods", "binding"): bind, ("", "pods", "log"): log}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinykube.api.admission import Change, admit
 from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
+from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish
 from tinykube.api.fieldtypes import kind_of, type_errors
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
@@ -44,7 +45,7 @@ class Call:
 
     @property
     def registry(self) -> Registry:
-        return self.server.registry(self.resource.plural)
+        return self.server.registry(self.resource.plural, self.resource.group)
 
     @property
     def user(self) -> User:
@@ -102,7 +103,7 @@ def options_of(call: Call, watch: bool) -> ListOptions:
 async def watch(call: Call) -> Response:
     """GET a collection's changes, as a stream of events that ends only after a time."""
     options = options_of(call, watch=True)
-    cache = call.server.caches[call.resource.plural]
+    cache = call.server.cache(call.resource)
     shape = call.server.shape(call.request, call.resource)
     first: Iterator[bytes] = iter(())
     since = options.revision or 0
@@ -204,7 +205,7 @@ def check_options(call: Call, kind: str) -> None:
 def decode_checked(call: Call) -> tuple[Object, dict[str, str]]:
     """The object in the body, and the headers that warn of fields which the schema doesn't know."""
     obj = decode_object(call.request, call.resource, call.server.decoders)
-    return obj, unknown_field_warnings(call, obj)
+    return to_stored(call.resource, obj), unknown_field_warnings(call, obj)
 
 
 def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
@@ -258,7 +259,7 @@ async def patch(call: Call) -> Response:
     warnings: dict[str, str] = {}
 
     def apply(old: Object) -> Object:
-        patched = patcher(copy(old), copy(body), call.resource)
+        patched = patcher(from_stored(call.resource, copy(old)), copy(body), call.resource)
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise errors.bad_request("the patch leaves no object")
         if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
@@ -270,7 +271,7 @@ async def patch(call: Call) -> Response:
             raise errors.bad_request(f"the name of the object ({patched['metadata'].get('name', '')}) does not match "
                                      f"the name on the URL ({call.info.name})")
         warnings.update(unknown_field_warnings(call, patched))
-        return patched
+        return to_stored(call.resource, patched)
     record = await change(call, apply)
     return answer(call, record, 200, warnings)
 
@@ -342,7 +343,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     meta["resourceVersion"] = was["resourceVersion"]
     guarded(call, strategy.default, obj)
     guarded(call, strategy.prepare_for_update, obj, old.obj, call.info.subresource)
-    if strategy.counts_generations and obj.get("spec") != old.obj.get("spec"):
+    if strategy.counts_generations and content(obj) != content(old.obj):
         meta["generation"] = was.get("generation", 0) + 1
     await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
                                     call.info.subresource, call.user))
@@ -350,6 +351,11 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
                           *guarded(call, strategy.validate, obj)])
+
+
+def content(obj: Object) -> Object:
+    """What a generation counts: all that users write, which in most kinds is the spec."""
+    return {field: value for field, value in obj.items() if field not in ("metadata", "status")}
 
 
 async def save(call: Call, obj: Object, old: Record) -> Record | None:

@@ -108,11 +108,14 @@ class WatchCache:
         self.revision = self.oldest = 0          # all up to `revision` is known, all since `oldest` is remembered
         self.watchers: set[Watcher] = set()
         self.task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
 
     async def start(self) -> None:
-        """Load the present state, then follow the storage."""
-        await self.load()
-        self.task = asyncio.create_task(self.follow(), name=f"watch cache {self.registry.resource.plural}")
+        """Load the present state, then follow the storage; once, however often this is called."""
+        async with self._starting:
+            if self.task is None:
+                await self.load()
+                self.task = asyncio.create_task(self.follow(), name=f"watch cache {self.registry.resource.plural}")
 
     async def stop(self) -> None:
         """End all watches, and our own."""
