@@ -1,0 +1,1 @@
+"""The store at the wire: etcd's own protocol, version 3, as a server and as a client."""
