@@ -57,12 +57,14 @@ class EtcdStorage:
 
     async def range(self, key: bytes, range_end: bytes | None = None, **options: Any) -> model.RangeResult:
         answer = await self.call("KV/Range", message_of(model.Range(key, range_end, **options)), tries=3)
-        return result_of(answer, answer.header.revision)
+        result: model.RangeResult = result_of(answer, answer.header.revision)
+        return result
 
     async def txn(self, compares: Sequence[model.Compare], success: Sequence[model.Operation],
                   failure: Sequence[model.Operation] = ()) -> model.TxnResult:
         answer = await self.call("KV/Txn", message_of(model.Txn(tuple(compares), tuple(success), tuple(failure))))
-        return result_of(answer, answer.header.revision)
+        result: model.TxnResult = result_of(answer, answer.header.revision)
+        return result
 
     async def compact(self, revision: int) -> None:
         await self.call("KV/Compact", pb.CompactionRequest(revision=revision))

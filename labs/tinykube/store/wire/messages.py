@@ -21,7 +21,7 @@ MESSAGE: Any = 11                     # these numbers are protobuf's own, for ki
 def declare(message: DescriptorProto, name: str, words: str) -> None:
     """Add a field: `7 oneof target_union bytes`. An enumeration is a number on the wire, and stays one here."""
     number, *how, kind = words.split()
-    field = message.field.add(name=name, number=int(number), label=3 if "repeated" in how else 1)  # type: ignore[arg-type]
+    field = message.field.add(name=name, number=int(number), label=3 if "repeated" in how else 1)
     if "oneof" in how:
         if how[1] not in [each.name for each in message.oneof_decl]:
             message.oneof_decl.add(name=how[1])
@@ -39,7 +39,7 @@ def classes(types: dict[str, Any]) -> SimpleNamespace:
         message = file.message_type.add(name=name)
         for field, words in fields.items():
             declare(message, field, words)
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     made = {name: GetMessageClass(pool.FindMessageTypeByName(f"etcdserverpb.{name}")) for name in messages}
     return SimpleNamespace(**types | made)
 

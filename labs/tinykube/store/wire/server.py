@@ -77,7 +77,8 @@ class EtcdServer:
         """Put, DeleteRange and Txn: decided here and now, answered when it is kept for good."""
         if request.ByteSize() > LARGEST_REQUEST:
             raise StoreError("etcdserver: request is too large")
-        result: Any = await self.storage.apply(operation_of(request, self.store))
+        command: Any = operation_of(request, self.store)
+        result: Any = await self.storage.apply(command)
         return answer_of(request, result, self.header(result.revision))
 
     put = delete_range = txn = write
@@ -144,7 +145,7 @@ def handlers(server: EtcdServer) -> Iterator[grpc.GenericRpcHandler]:
             name: handler(getattr(server, method), calls[name]) for name, method in methods.items() if hasattr(server, method)})
 
 
-def handler(method: Callable[[Any], Any], words: str) -> grpc.RpcMethodHandler:
+def handler(method: Callable[[Any], Any], words: str) -> grpc.RpcMethodHandler[Any, Any]:
     """Wrap a method for a call that is described as `stream A -> B`: bytes become messages, and messages bytes."""
     asked, answered = (side.split() for side in words.split(" -> "))
     how = {"request_deserializer": getattr(pb, asked[-1]).FromString,
