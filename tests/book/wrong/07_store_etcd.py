@@ -20,7 +20,7 @@ def numbers_of_one_byte(data: bytes) -> list[tuple[int, Any]]:
     return found
 
 
-@wrong("fields", says="the same field may come again")
+@wrong("fields", says="The same field may come again")
 def a_dictionary(data: bytes) -> list[tuple[int, Any]]:
     found: dict[int, Any] = {}
 
