@@ -83,8 +83,12 @@ book: $(VENV)/.ready-book $(VENV)/.ready-test ## build the HTML pages into _buil
 	@$(PY) -m bookkit pages _build/html
 	@echo "The book: _build/html/index.html"
 
+.PHONY: check-pages
+check-pages: book ## open every page in headless Chromium: console, requests, width, accessibility
+	@$(PY) -m pytest -q -n 2 tests/pages
+
 .PHONY: look
-look: book ## open every page in headless Chromium: console, requests, accessibility, screenshots in _build/look
+look: book ## the same, and a picture of every page, wide and narrow, light and dark, in _build/look
 	@$(PY) -m pytest -q tests/pages --pages-screenshots _build/look
 
 # ---- housekeeping

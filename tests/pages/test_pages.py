@@ -50,6 +50,9 @@ class Opened:
         return [describe(v) for v in found["violations"] if v["impact"] in ("serious", "critical")]
 
 
+pytestmark = pytest.mark.timeout(600)    # a long page takes its time on a busy machine
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(reduced_motion="reduce")
@@ -82,7 +85,7 @@ def test_page(name: str, site: str, context: BrowserContext, request: pytest.Fix
             if folder:
                 target = ROOT / folder / f"{Path(name).name}-{window}-{theme}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
-                opened.page.screenshot(path=target, full_page=True)
+                opened.page.screenshot(path=target, full_page=True, timeout=120_000)
             if opened.overflow() > 0:
                 wrong.append(f"{window}: the page is {opened.overflow()}px wider than its window")
             if window == "desk":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tinykube.api.fieldtypes import kind_of, type_errors
+from tinykube.api.fieldtypes import kind_of, type_errors, without_nulls
 from tinykube.api.openapi import typed
 from tinykube.machinery.errors import bad_request, unsupported_media_type
 from tinykube.machinery.objects import Object
@@ -94,11 +94,12 @@ def decode_object(request: Request, resource: Resource, decoders: Mapping[str, D
     if kind in other_kinds:
         return body
     check_kind(resource, str(kind), str(version))
-    for error in type_errors(body, typed(resource.group, resource.version, resource.kind)):
+    place = typed(resource.group, resource.version, resource.kind)
+    for error in type_errors(body, place):
         raise cannot_handle(resource, resource.kind, resource.api_version, error)
-    rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
-    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if value is not None}
-    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata, **rest}
+    known = without_nulls(body, place)
+    rest = {key: value for key, value in known.items() if key not in ("kind", "apiVersion", "metadata")}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": known.get("metadata") or {}, **rest}
 
 
 def check_kind(resource: Resource, kind: str, version: str) -> None:

@@ -40,6 +40,22 @@ def type_errors(value: Any, place: Typed, struct: str = "", path: str = "") -> I
             yield from type_errors(item, place.items(), struct, path)
 
 
+def without_nulls(value: Any, place: Typed) -> Any:
+    """`value` as Go reads it: a field that is null is not there; a null in a map or a list is its type's zero."""
+    inner = place.items() if isinstance(value, list) else place.field("")
+    zero = ZEROS.get(inner.resolved().get("type", ""))
+    if isinstance(value, list):
+        return [zero if item is None else without_nulls(item, inner) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "additionalProperties" in place.resolved():
+        return {key: zero if item is None else without_nulls(item, inner) for key, item in value.items()}
+    return {key: without_nulls(item, place.field(key)) for key, item in value.items() if item is not None}
+
+
+ZEROS = {"string": "", "integer": 0, "number": 0, "boolean": False}
+
+
 def quantity_errors(value: Any, name: str) -> Iterator[str]:
     """What is wrong with a value that may be a number or a text. Of those, only quantities have a form."""
     if name == "Quantity":
@@ -62,6 +78,8 @@ def go_type(place: Typed) -> str:
     schema = place.resolved()
     if schema.get("type") == "array":
         return f"[]{go_type(place.items())}"
+    if "additionalProperties" in schema and struct_name(place.field("")) == "Quantity":
+        return "v1.ResourceList"
     if "additionalProperties" in schema:
         return f"map[string]{go_type(Typed(place.schemas, schema['additionalProperties']))}"
     if schema.get("type") == "object":

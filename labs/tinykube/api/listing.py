@@ -89,9 +89,12 @@ def watch_causes(options: ListOptions) -> list[Object]:
 def integer(text: str) -> int:
     """A number of the query; 0 if it is not given."""
     try:
-        return int(text or 0)
+        number = int(text or 0)
     except ValueError:
         raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if not -1 << 63 <= number < 1 << 63:
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return number
 
 
 def parse_revision(text: str, watch: bool = False) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 from tinykube.api import subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
+from tinykube.api.compaction import keep_compact
 from tinykube.api.convert import from_stored
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
 from tinykube.api.leases import SharedLeases
@@ -63,11 +64,13 @@ class ApiServer:
         self.routes: dict[str, Handler] = dict.fromkeys(("/healthz", "/livez", "/readyz"), healthy)
         self.fallback: Handler = no_such_page
         self.strict: Callable[[Object, Resource], list[str]] | None = None
+        self.forgetting: asyncio.Task[None] | None = None
         for install in plugins:
             install(self)
 
     async def start(self) -> None:
         """Make sure that the first namespaces are there. What else is stored, the first who asks for it lets us load."""
+        self.forgetting = asyncio.create_task(keep_compact(self.storage, self.clock), name="compaction")
         namespaces = self.resource("", "v1", "namespaces")
         await self.cache(namespaces).start()
         for name in SYSTEM_NAMESPACES:
@@ -77,7 +80,9 @@ class ApiServer:
                     "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
 
     async def stop(self) -> None:
-        """End all watches."""
+        """End all watches, and our own work."""
+        if self.forgetting:
+            self.forgetting.cancel()
         await asyncio.gather(*(cache.stop() for cache in self.caches.values()))
 
     @property

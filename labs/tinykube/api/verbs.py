@@ -12,7 +12,7 @@ from tinykube.api.admission import Change, admit
 from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish
-from tinykube.api.fieldtypes import kind_of, type_errors
+from tinykube.api.fieldtypes import kind_of, type_errors, without_nulls
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
 from tinykube.api.openapi import typed
 from tinykube.api.registry import Record, Registry, encode
@@ -265,8 +265,10 @@ async def patch(call: Call) -> Response:
         if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
             raise unpatchable(patched, f"converting (v1.{patched.get('kind')}) to (core.{call.resource.kind}): unknown "
                               "conversion")
-        for error in type_errors(patched, typed(call.resource.group, call.resource.version, call.resource.kind)):
+        place = typed(call.resource.group, call.resource.version, call.resource.kind)
+        for error in type_errors(patched, place):
             raise unpatchable(patched, error)
+        patched = without_nulls(patched, place)
         if patched["metadata"].get("name") != call.info.name:
             raise errors.bad_request(f"the name of the object ({patched['metadata'].get('name', '')}) does not match "
                                      f"the name on the URL ({call.info.name})")

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([a-zA-Z]*|[eE][+-]?\d+)", re.ASCII)
 RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 NANO = Decimal("1e-9")
-EXACT = Context(prec=100)      # digits enough for the largest amounts, down to a billionth
+EXACT = Context(prec=2000)     # digits enough for amounts beyond all reason, down to a billionth
 
 
 def parse_quantity(text: str | int | float) -> Decimal:
@@ -20,17 +20,23 @@ def parse_quantity(text: str | int | float) -> Decimal:
     match = FORM.fullmatch(str(text))
     if not match:
         raise ValueError(RULE)
-    number, suffix = Decimal(match[1]), match[2]
-    if suffix in BINARY:
-        value = number * (1 << BINARY[suffix])
-    elif suffix in DECIMAL:
-        value = number.scaleb(DECIMAL[suffix])
-    elif suffix[:1] in "eE" and suffix[1:].lstrip("+-").isdigit():
-        value = number.scaleb(int(suffix[1:]))
-    else:
-        raise ValueError("unable to parse quantity's suffix")
-    rounded = value.quantize(NANO, ROUND_CEILING, EXACT)
+    try:
+        value = amount(Decimal(match[1]), match[2])
+        rounded = value.quantize(NANO, ROUND_CEILING, EXACT)
+    except InvalidOperation:
+        raise ValueError(RULE) from None
     return rounded if rounded != value else value
+
+
+def amount(number: Decimal, suffix: str) -> Decimal:
+    """`number` in the unit that its suffix names."""
+    if suffix in BINARY:
+        return EXACT.multiply(number, 1 << BINARY[suffix])
+    if suffix in DECIMAL:
+        return EXACT.scaleb(number, DECIMAL[suffix])
+    if suffix[:1] in "eE" and suffix[1:].lstrip("+-").isdigit():
+        return EXACT.scaleb(number, int(suffix[1:]))
+    raise ValueError("unable to parse quantity's suffix")
 
 
 def whole(text: str | int | float) -> int:
