@@ -39,7 +39,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def is_core(path: str) -> bool:
-    return path not in TRANSPORTS and not path.startswith("cluster/")
+    return path not in TRANSPORTS and not path.startswith(("cluster/", "store/wire/"))
 
 
 def wrong_imports(path: str, source: str) -> list[str]:

@@ -17,6 +17,7 @@ from random import SystemRandom
 from tinykube.client.kubeconfig import write
 from tinykube.cluster.capacity import node_capacities
 from tinykube.cluster.process import Seat
+from tinykube.cluster.storeseat import add_command
 from tinykube.machinery.clock import SystemClock
 
 HOME = Path.home() / ".tinykube"
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--nodes", "-n", type=int, default=1, help="how many nodes (%(default)s)")
             command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
             command.add_argument("--runtime", choices=("process", "docker"), default="process")
+    add_command(commands)
     return top
 
 
