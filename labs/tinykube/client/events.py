@@ -10,6 +10,7 @@ import contextlib
 from collections import OrderedDict
 from typing import NamedTuple
 
+from tinykube.client.correlator import Correlator, identity
 from tinykube.client.rest import Client
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
@@ -38,6 +39,7 @@ class EventRecorder:
         self.client, self.component, self.host, self.clock, self.log = client, component, host, clock, log
         self.waiting: asyncio.Queue[Note] = asyncio.Queue(WAITING)
         self.written: OrderedDict[tuple[str, ...], Object] = OrderedDict()
+        self.correlator = Correlator(clock)
         self.task: asyncio.Task[None] | None = None
         self.serial = 0
 
@@ -75,22 +77,27 @@ class EventRecorder:
             self.task = None
 
     async def write(self, note: Note) -> None:
-        """Create the event, or count up the one that says the same already."""
-        meta = note.about["metadata"]
-        same = (meta.get("namespace", ""), meta["name"], meta.get("uid", ""), note.type, note.reason, note.message,
-                note.field_path)
+        """Create the event, or count up the one that says the same already, unless there are too many of its object."""
+        about = identity(note.about)
+        message, same = self.correlator.combine((*about, note.type, note.reason), note.message)
+        note, same = note._replace(message=message), (*same, note.field_path)
         known = self.written.get(same)
-        if known is None or not await self.count_up(known):
+        if known:
+            known["count"] += 1
+        if not self.correlator.allows(about):
+            return
+        if known is None or not await self.count_up(known, message):
             known = await self.create(note)
         self.written[same] = known
         self.written.move_to_end(same)
         if len(self.written) > REMEMBERED:
             self.written.popitem(last=False)
 
-    async def count_up(self, event: Object) -> bool:
-        """Patch count and lastTimestamp; False when the event is gone by now (they live for an hour)."""
-        event["count"] += 1
+    async def count_up(self, event: Object, message: str) -> bool:
+        """Patch count, time and text; False when the event is gone by now (they live for an hour)."""
         patch: Object = {"count": event["count"], "lastTimestamp": timestamp(self.clock)}
+        if event["message"] != message:
+            patch["message"] = event["message"] = message
         meta = event["metadata"]
         try:
             await self.client.patch("events", meta["name"], patch, meta["namespace"])

@@ -45,12 +45,14 @@ class Reflector:
         self.added: Happened = nothing
         self.updated: Changed = nothing
         self.deleted: Happened = nothing
+        self.lost: Happened = nothing      # deleted while we did not look: all we have is an old state
         self.task: asyncio.Task[None] | None = None
         self.failures = 0
 
-    def start(self, added: Happened = nothing, updated: Changed = nothing, deleted: Happened = nothing) -> None:
-        """Begin to follow the collection, in a task of its own."""
-        self.added, self.updated, self.deleted = added, updated, deleted
+    def start(self, added: Happened = nothing, updated: Changed = nothing, deleted: Happened = nothing,
+              lost: Happened | None = None) -> None:
+        """Begin to follow the collection, in a task of its own. Without `lost`, a missed deletion is a deletion."""
+        self.added, self.updated, self.deleted, self.lost = added, updated, deleted, lost or deleted
         self.task = asyncio.create_task(self.run(), name=f"reflector {self.resource}")
 
     async def stop(self) -> None:
@@ -140,7 +142,7 @@ class Reflector:
         before, self.cache = self.cache, items
         self.resource_version, self.failures = version, 0
         for key in before.keys() - items.keys():
-            self.deleted(before[key])
+            self.lost(before[key])
         for key, obj in items.items():
             self.tell(before.get(key), obj)
         self.synced.set()

@@ -50,13 +50,12 @@ class FakeClock:
         return self.elapsed
 
     async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return await asyncio.sleep(0)
         self.asleep += 1
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if seconds <= 0:
-            wake.set_result(None)
-            await asyncio.sleep(0)
         heapq.heappush(self._sleepers, (self.elapsed + seconds, self.asleep, wake))
-        await wake
+        return await wake
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass. Each sleeper runs at its own moment, and may sleep again within the time."""
