@@ -55,7 +55,8 @@ def plane(store: str) -> Iterator[ControlPlane]:
 
 
 def etcdctl(address: str, *words: str) -> str:
-    done = subprocess.run([need("etcdctl")["etcdctl"], f"--endpoints={address}", *words], capture_output=True, text=True, timeout=30)
+    command = [need("etcdctl")["etcdctl"], f"--endpoints={address}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -97,9 +98,10 @@ def test_lists_in_pages_of_one_snapshot(plane: ControlPlane) -> None:
 
 def test_watching_with_bookmarks(plane: ControlPlane) -> None:
     """A streaming list ends in a bookmark, for which the api-server asks our store how far all is told."""
-    url = f"{plane.url}{MAPS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=20"
+    wanted = {"watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan",
+              "allowWatchBookmarks": "true", "timeoutSeconds": "20"}
     plane.request("POST", MAPS, {"metadata": {"name": "watched"}})
-    with plane.session() as session, session.get(url, stream=True, timeout=30) as answer:
+    with plane.session() as session, session.get(plane.url + MAPS, params=wanted, stream=True, timeout=30) as answer:
         assert answer.status_code == 200, answer.text
         seen: list[Any] = []
         made = threading.Event()
