@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 import psutil
 import yaml
 
+from tests.bench import etcd_seat
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "book" / "numbers.md"
 MANIFEST = ROOT / "labs" / "manifests" / "pod-ticker.yaml"
@@ -189,6 +191,7 @@ def table(measured: dict[str, Any]) -> str:
          shown(measured["memory"], "{:.0f} MiB"), shown(genuine.get("memory"), "{:.0f} MiB")),
         (f"creates a second, {CONNECTIONS} connections", shown(tiny.get("POST"), "{:,.0f}"), shown(genuine.get("POST"), "{:,.0f}")),
         (f"gets a second, {CONNECTIONS} connections", shown(tiny.get("GET"), "{:,.0f}"), shown(genuine.get("GET"), "{:,.0f}")),
+        *measured["etcd_seat"],
     ]
     lines = ["| what | tiny | genuine |", "| --- | ---: | ---: |", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
     return "\n".join([*lines, "", f"Medians of {ROUNDS}. {machine()}."])
@@ -204,6 +207,7 @@ def main() -> None:
     print("as processes", runs, flush=True)
     measured["kind"] = kind()
     measured["rates"] = rates()
+    measured["etcd_seat"] = etcd_seat.rows()
     print(json.dumps(measured, indent=1))
     text = PAGE.read_text()
     head, rest = text.split("<!-- measured -->\n", 1)

@@ -28,8 +28,10 @@ TALK: list[tuple[str, str]] = [
     ("get /k/a /k/z", ""), ("get /k/a --rev=2", ""), ("get /k/a --rev=99", ""), ("get --prefix '' --consistency=s", ""),
     *((f"get --prefix /k/ --sort-by={by} --order={order}", "") for by in ("KEY", "VALUE", "VERSION", "CREATE", "MODIFY")
       for order in ("ASCEND", "DESCEND")),
-    ("get --prefix /k/ --min-mod-rev=4", ""), ("get --prefix /k/ --max-create-rev=2", ""), ("get --prefix /k/ --sort-by=nothing", ""),
-    ("txn", SWAP), ("txn -w json", SWAP), ("txn", 'mod("/k/a") = "99"\n\nput /k/x 1\n\ndel /k/a --prev-kv\nput /k/y 2\n\n'),
+    ("get --prefix /k/ --min-mod-rev=4", ""), ("get --prefix /k/ --max-create-rev=2", ""),
+    ("get --prefix /k/ --sort-by=nothing", ""),
+    ("txn", SWAP), ("txn -w json", SWAP),
+    ("txn", 'mod("/k/a") = "99"\n\nput /k/x 1\n\ndel /k/a --prev-kv\nput /k/y 2\n\n'),
     ("txn", "\nput /k/q 1\nput /k/q 2\n\n\n"), ("del /k/c --prev-kv", ""), ("del /k/no", ""), ("del --prefix /k/ -w json", ""),
     ("lease grant 100", ""), ("lease grant -5", ""), ("lease grant 10000000000", ""), ("lease list", ""),
     ("lease timetolive 7b", ""), ("lease revoke 7b", ""), ("lease keep-alive --once 7b", ""), ("put /l x --lease=7b", ""),
