@@ -63,6 +63,9 @@ def resources(ask: Ask) -> dict[str, Any]:
             for version in group["versions"]:
                 where = "/".join(part for part in (group["metadata"].get("name", ""), version["version"]) if part)
                 table |= {f"{where} {each['resource']}": row(each) for each in version["resources"]}
+                plain = ask("GET", f"{path}/{where}").body["resources"]
+                for each in (each for each in plain if "storageVersionHash" in each):
+                    table[f"{where} {each['name']}"]["hash"] = each["storageVersionHash"]
     for name, probed in probe(ask, table):
         table[name] |= probed
     return table

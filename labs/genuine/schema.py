@@ -29,16 +29,30 @@ TABLES = {
     "pods": "api/v1", "nodes": "api/v1", "namespaces": "api/v1", "configmaps": "api/v1", "events": "api/v1",
     "leases": "apis/coordination.k8s.io/v1",
 }
-PACKAGES = {
-    "core": "k8s.io/api core/v1", "coordination": "k8s.io/api coordination/v1",
-    "meta": "k8s.io/apimachinery pkg/apis/meta/v1",
+PACKAGES = {                             # short name: module, folder, the apiVersion of its kinds
+    "core": "k8s.io/api core/v1 v1", "meta": "k8s.io/apimachinery pkg/apis/meta/v1 meta.k8s.io/v1",
+    **{name: f"k8s.io/api {name}/v1 {group}/v1" for name, group in {
+        "apps": "apps", "batch": "batch", "autoscaling": "autoscaling", "policy": "policy",
+        "networking": "networking.k8s.io", "discovery": "discovery.k8s.io", "rbac": "rbac.authorization.k8s.io",
+        "coordination": "coordination.k8s.io", "events": "events.k8s.io", "storage": "storage.k8s.io",
+        "scheduling": "scheduling.k8s.io", "certificates": "certificates.k8s.io",
+        "authentication": "authentication.k8s.io", "authorization": "authorization.k8s.io",
+        "admissionregistration": "admissionregistration.k8s.io", "node": "node.k8s.io",
+        "flowcontrol": "flowcontrol.apiserver.k8s.io", "storagemigration": "storagemigration.k8s.io"}.items()},
+    "scheduling3": "k8s.io/api scheduling/v1alpha3 scheduling.k8s.io/v1alpha3",
+    "autoscaling2": "k8s.io/api autoscaling/v2 autoscaling/v2", "devices": "k8s.io/api resource/v1 resource.k8s.io/v1",
+    "apiextensions": "k8s.io/apiextensions-apiserver pkg/apis/apiextensions/v1 apiextensions.k8s.io/v1",
+    "apiregistration": "k8s.io/kube-aggregator pkg/apis/apiregistration/v1 apiregistration.k8s.io/v1",
 }
-PROTOBUF_ROOTS = ["core.Pod", "core.Node", "core.Namespace", "core.ConfigMap", "core.Event", "core.Binding",
-                  "coordination.Lease", "meta.DeleteOptions", "meta.Status"]
 SPECIAL = {"resource.Quantity": "quantity", "meta.Time": "time", "meta.MicroTime": "microtime",
-           "intstr.IntOrString": "intstr", "meta.FieldsV1": "fields", "meta.Duration": "duration"}
+           "intstr.IntOrString": "intstr", "meta.FieldsV1": "raw", "meta.Duration": "duration",
+           "runtime.RawExtension": "raw", "apiextensions.JSON": "raw", "apiextensions.JSONSchemaPropsOrBool": "schema or bool",
+           "apiextensions.JSONSchemaPropsOrArray": "schema or list",
+           "apiextensions.JSONSchemaPropsOrStringArray": "schema or texts"}
+ALSO = ["core.Binding", "policy.Eviction", "autoscaling.Scale", "authentication.TokenRequest", "meta.DeleteOptions",
+        "meta.Status", "meta.PartialObjectMetadata", "meta.PartialObjectMetadataList", "apiextensions.JSONSchemaProps"]
 NUMBERS = {"int": "int", "int32": "int", "int64": "int", "uint32": "int", "uint64": "int", "bool": "bool",
-           "string": "string", "types.UID": "string", "[]byte": "bytes"}
+           "float64": "double", "string": "string", "types.UID": "string", "types.NodeName": "string", "[]byte": "bytes"}
 
 Fetch = Callable[..., Any]
 
@@ -72,33 +86,53 @@ def columns(fetch: Fetch) -> dict[str, Any]:
 
 def protobuf(version: str) -> dict[str, Any]:
     """Field numbers, JSON names and presence rules by message, read from the Go modules' struct tags."""
-    sources = {short: go_source(where, version) for short, where in PACKAGES.items()}
+    sources = {short: go_source(short, version) for short in PACKAGES}
     named = {f"{short}.{name}": qualify(target, short) for short, text in sources.items()
              for name, target in re.findall(r"^type (\w+) (?:= )?((?:map\[\w+\]|\[\])?[\w.]+)$", text, re.M)}
     messages: dict[str, Any] = {}
-    waiting = list(PROTOBUF_ROOTS)
+    waiting = [*ALSO, *roots(sources)]
     while waiting:
         name = waiting.pop()
         if name in messages:
             continue
         short, struct = name.split(".")
-        body = re.search(rf"^type {struct} struct {{\n(.*?)^}}", sources[short], re.M | re.S)
+        body = re.search(rf"^type {struct} struct ?{{\n(.*?)^}}|^type {struct} struct ?{{()}}", sources[short], re.M | re.S)
         if not body:
             raise LookupError(f"no struct {name}: add its package to PACKAGES or its name to SPECIAL")
-        messages[name] = dict(fields_of(body[1], short, named))
+        messages[name] = dict(fields_of(body[1] or "", short, named))
         waiting += [f[1] for f in messages[name].values() if "." in f[1]]
-    return dict(sorted(messages.items()))
+    packages = {where.split()[2]: short for short, where in PACKAGES.items()}
+    return {"packages": packages, **dict(sorted(messages.items()))}
 
 
-def go_source(where: str, version: str) -> str:
-    """The text of one package's types, fetched by the Go tool chain."""
-    module, package = where.split()
+def roots(sources: dict[str, str]) -> Iterator[str]:
+    """The message of each kind in the table of resources, and of a list of them."""
+    shorts = {where.split()[2]: short for short, where in PACKAGES.items()}
+    for name, row in json.loads((DATA / "resources.json").read_text()).items():
+        if name != "origin":
+            for kind in (row["kind"], row["kind"] + "List"):
+                if f"\ntype {kind} struct" in sources[shorts[name.split()[0]]]:
+                    yield f"{shorts[name.split()[0]]}.{kind}"
+
+
+def go_source(short: str, version: str) -> str:
+    """The text of one package's types, fetched by the Go tool chain, other packages called by their short names."""
+    module, package, _ = PACKAGES[short].split()
     with tempfile.TemporaryDirectory() as empty:
         out = subprocess.run(["go", "mod", "download", "-json", f"{module}@{version}"], cwd=empty, check=True,
                              capture_output=True, text=True).stdout
     folder = Path(json.loads(out)["Dir"]) / package
-    return "\n".join(p.read_text() for p in sorted(folder.glob("*.go")) if not p.name.startswith("zz_")
-                     and "generated" not in p.name)
+    return "\n".join(renamed(p.read_text()) for p in sorted(folder.glob("*.go")) if not p.name.startswith("zz_")
+                     and "generated" not in p.name and not p.name.endswith("_test.go"))
+
+
+def renamed(text: str) -> str:
+    """A Go file with its imports' aliases (`corev1.`, `v1.`) replaced by the short names of PACKAGES."""
+    shorts = {"/".join(where.split()[:2]): short for short, where in PACKAGES.items()}
+    for alias, path in re.findall(r'^(?:import)?\s+(\w+ )?"(k8s.io/[^"]+)"', text, re.M):
+        if path in shorts:
+            text = re.sub(rf"\b{alias.strip() or path.rsplit('/', 1)[1]}\.(?=[A-Z])", f"{shorts[path]}.", text)
+    return text
 
 
 def fields_of(body: str, short: str, named: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -116,6 +150,7 @@ def fields_of(body: str, short: str, named: dict[str, str]) -> Iterator[tuple[st
         kind = named.get(go_type if "." in go_type else f"{short}.{go_type}", "") or qualify(go_type, short)
         if kind.startswith("map["):
             kind, how = kind.split("]", 1)[1], "map"
+            kind = "texts" if named.get(kind, kind) == "[]string" else kind
         elif kind.startswith("[]") and kind != "[]byte":
             kind, how = kind[2:], "list"
         kind = SPECIAL.get(kind, kind)
@@ -126,7 +161,7 @@ def fields_of(body: str, short: str, named: dict[str, str]) -> Iterator[tuple[st
 
 def qualify(go_type: str, short: str) -> str:
     """`go_type` with its package: a plain name belongs to `short`, metav1 is meta."""
-    parts = re.fullmatch(r"((?:map\[[\w.]+\]|\[\])*)([\w.]+)", go_type.replace("metav1.", "meta."))
+    parts = re.fullmatch(r"((?:map\[[\w.]+\]|\[\])*)([\w.]+)", go_type)
     assert parts, f"a Go type that this script can't read: {go_type}"
     head, element = parts.groups()
     if element == "byte":

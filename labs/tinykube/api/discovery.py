@@ -82,7 +82,8 @@ def resource_list(table: Iterable[Resource], group_name: str, version_name: str)
     """The plain form: one list for each group's version, subresources among the resources, by name."""
     rows: list[Object] = []
     for r in (r for r in table if (r.group, r.version) == (group_name, version_name)):
-        extras = {"shortNames": list(r.short_names), "categories": list(r.categories)}
+        extras = {"shortNames": list(r.short_names), "categories": list(r.categories),
+                  "storageVersionHash": r.storage_hash}
         rows.append({"name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind,
                      "verbs": list(r.verbs)} | {key: value for key, value in extras.items() if value})
         for name, part in r.subresources.items():
@@ -90,7 +91,8 @@ def resource_list(table: Iterable[Resource], group_name: str, version_name: str)
             rows.append({"name": f"{r.plural}/{name}", "singularName": "", "namespaced": r.namespaced, **place,
                          "kind": part.kind or r.kind, "verbs": list(part.verbs)})
     full = f"{group_name}/{version_name}" if group_name else version_name
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": full,
+    own = {"apiVersion": "v1"} if group_name else {}
+    return {"kind": "APIResourceList", **own, "groupVersion": full,
             "resources": sorted(rows, key=lambda each: each["name"])}
 
 

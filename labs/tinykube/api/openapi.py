@@ -1,6 +1,7 @@
 """OpenAPI v3: what fields each kind has, in words for `kubectl explain` and in types for `kubectl apply`."""
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -19,13 +20,26 @@ if TYPE_CHECKING:
 SCHEMAS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "schemas.json").read_text())
 PATCH_TYPES = ["application/json-patch+json", "application/merge-patch+json",
                "application/strategic-merge-patch+json"]
-PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force")
+META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+OF_LISTS = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch",
+            "timeoutSeconds", "watch", "allowWatchBookmarks", "sendInitialEvents")
+OF_WRITES = ("dryRun", "fieldManager", "fieldValidation")
+OF_DELETES = ("dryRun", "gracePeriodSeconds", "propagationPolicy")
+METHODS: dict[str, tuple[str, tuple[str, ...]]] = {     # verb: method, what its query may say
+    "get": ("get", ()), "list": ("get", OF_LISTS), "create": ("post", OF_WRITES), "update": ("put", OF_WRITES),
+    "patch": ("patch", (*OF_WRITES, "force")), "delete": ("delete", OF_DELETES),
+    "deletecollection": ("delete", (*OF_DELETES, *OF_LISTS[:7]))}
+ACTIONS = {"create": "post", "update": "put"}
+TYPES = {"limit": "integer", "timeoutSeconds": "integer", "gracePeriodSeconds": "integer", "watch": "boolean",
+         "allowWatchBookmarks": "boolean", "sendInitialEvents": "boolean", "force": "boolean"}
 
 
 def install(server: ApiServer) -> None:
     """Let a server publish its schemas, and use them: for strategic merge patches and to find unknown fields."""
+    documents = Documents()
+
     async def answer(request: Request) -> Response:
-        found = openapi(server.resources, request)
+        found = openapi(documents, server.resources, request)
         if found is None:
             raise no_such_resource()
         return found
@@ -72,45 +86,90 @@ def unknown_fields(value: Any, place: Typed, path: str = "") -> Iterator[str]:
                 yield from unknown_fields(item, place.field(key), where)
 
 
-def openapi(resources: Iterable[Resource], request: Request) -> Response | None:
+class Documents:
+    """A server's documents and their hashes, each made when somebody asks, and again when its rows have changed."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[list[Resource], bytes, str]] = {}
+
+    def get(self, path: str, rows: list[Resource]) -> tuple[bytes, str]:
+        """(the document of a group's version, its hash)."""
+        if path not in self.made or self.made[path][0] != rows:
+            text = json.dumps(document(rows), separators=(",", ":"), ensure_ascii=False).encode()
+            self.made[path] = rows, text, hashlib.sha512(text).hexdigest().upper()
+        return self.made[path][1:]
+
+
+def openapi(documents: Documents, resources: Iterable[Resource], request: Request) -> Response | None:
     """The answer to /openapi/v3 and the documents below it, or None. /openapi/v2 is not served: 404."""
-    table = list(resources)
-    roots = {root(r).lstrip("/"): (r.group, r.version) for r in table}
+    roots: dict[str, list[Resource]] = {}
+    for row in resources:
+        roots.setdefault(root(row).lstrip("/"), []).append(row)
     path = request.path.rstrip("/")
     if path == "/openapi/v3":
-        return Response(200, {"paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}"} for name in sorted(roots)}})
-    wanted = roots.get(path.removeprefix("/openapi/v3/"))
-    if not path.startswith("/openapi/v3/") or wanted is None:
+        told = {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={documents.get(name, rows)[1]}"}
+                for name, rows in sorted(roots.items())}
+        return Response(200, {"paths": told}, {"content-type": "text/plain; charset=utf-8"})
+    name = path.removeprefix("/openapi/v3/")
+    if not path.startswith("/openapi/v3/") or name not in roots:
         return None
-    return Response(200, document([r for r in table if (r.group, r.version) == wanted]))
+    text, digest = documents.get(name, roots[name])
+    headers = {"content-type": "application/json", "etag": f'"{digest}"'}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(304, b"", headers)
+    asked = request.param("hash", digest)
+    return Response(200, text, headers) if asked == digest else Response(
+        301, b"", {**headers, "location": f"{path}?hash={digest}"})
 
 
 def document(resources: list[Resource]) -> Object:
     """One group version's document: the paths of its resources, and each schema that these reach."""
     names = [schema_name(r.group, r.version, r.kind) for r in resources]
     names += [schema_name(r.group, r.version, r.kind + "List") for r in resources]
+    names += [schema_name(part.group or r.group, part.version or r.version, part.kind)
+              for r in resources for part in r.subresources.values() if part.kind]
     paths = {path: operations for r in resources for path, operations in paths_of(r).items()}
+    names += [name for name in references(paths) if name not in names]
     return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
             "components": {"schemas": {name: SCHEMAS[name] for name in sorted(reached(names))}}}
 
 
 def paths_of(resource: Resource) -> Object:
-    """The paths of one resource, with no more than its clients look for in them."""
+    """The paths of one resource and of its subresources, and what may be done at each."""
     base = root(resource) + ("/namespaces/{namespace}" if resource.namespaced else "") + "/" + resource.plural
-    mark = {"x-kubernetes-group-version-kind":
-            {"group": resource.group, "version": resource.version, "kind": resource.kind}}
-    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in PARAMETERS]
-    body = {"content": {media: {"schema": {"type": "object"}} for media in PATCH_TYPES}}
-    answers = {"responses": {"200": {"description": "OK"}}}
-    return {
-        base: {"get": mark | {"x-kubernetes-action": "list"} | answers,
-               "post": mark | {"x-kubernetes-action": "post", "parameters": parameters} | answers},
-        base + "/{name}": {
-            "get": mark | {"x-kubernetes-action": "get"} | answers,
-            "put": mark | {"x-kubernetes-action": "put", "parameters": parameters} | answers,
-            "patch": mark | {"x-kubernetes-action": "patch", "parameters": parameters, "requestBody": body} | answers,
-        },
-    }
+    kind = schema_name(resource.group, resource.version, resource.kind)
+    found = {path: operations(resource, path, [verb for verb in verbs if verb in resource.verbs], kind)
+             for path, verbs in ((base, ("list", "create", "deletecollection")),
+                                 (base + "/{name}", ("get", "update", "patch", "delete")))}
+    for name, part in resource.subresources.items():
+        path = f"{base}/{{name}}/{name}"
+        kind = schema_name(part.group or resource.group, part.version or resource.version, part.kind or resource.kind)
+        found[path] = operations(resource, path, part.verbs, kind)
+    return {path: each for path, each in found.items() if len(each) > 1}
+
+
+def operations(resource: Resource, path: str, verbs: Iterable[str], schema: str) -> Object:
+    """What the methods of one path do, with which parameters and bodies."""
+    mark = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    given = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+             for name in ("name", "namespace") if f"{{{name}}}" in path]
+    found: Object = {"parameters": given}
+    for verb in verbs:
+        method, query = METHODS[verb]
+        found[method] = {
+            "x-kubernetes-group-version-kind": mark, "x-kubernetes-action": ACTIONS.get(verb, verb),
+            "parameters": [{"name": name, "in": "query", "schema": {"type": TYPES.get(name, "string")}} for name in query],
+            "responses": {"200": {"description": "OK"} | content(["application/json"], schema + "List" * (verb == "list"))}}
+        if method != "get":
+            body = {"patch": META + "Patch", "delete": META + "DeleteOptions"}.get(method, schema)
+            found[method]["requestBody"] = content(PATCH_TYPES if method == "patch" else ["*/*"], body)
+    return found
+
+
+def content(media: Iterable[str], schema: str) -> Object:
+    """A body of one of these types, that looks as a schema says."""
+    known = {"$ref": f"#/components/schemas/{schema}"} if schema in SCHEMAS else {"type": "object"}
+    return {"content": {each: {"schema": known} for each in media}}
 
 
 def reached(names: Iterable[str]) -> set[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\0"
 MESSAGES: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "protobuf.json").read_text())
-PACKAGES = {"v1": "core", "coordination.k8s.io/v1": "coordination"}
+PACKAGES: dict[str, str] = MESSAGES["packages"]           # apiVersion -> how its messages' names begin
+SCHEMA = "apiextensions.JSONSchemaProps"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def install(server: ApiServer) -> None:
-    """Teach a server to read protobuf. It never has to write it: clients take JSON as well."""
+    """Teach a server to read protobuf."""
     server.decoders[MEDIA_TYPE] = lambda body, resource: decode(body)
 
 
@@ -172,6 +174,25 @@ def first(raw: int | bytes) -> bytes:
     return as_bytes(dict(fields(as_bytes(raw))).get(1, b""))
 
 
+def double(raw: int | bytes) -> float:
+    """A floating-point number: eight bytes, the lowest first."""
+    number: float = struct.unpack("<d", as_bytes(raw))[0]
+    return number
+
+
+def either(raw: int | bytes, other: Callable[[list[int | bytes]], Any]) -> Any:
+    """The schema in field 1, or what `other` makes of the rest: the definitions of custom resources have such fields."""
+    parts = list(fields(as_bytes(raw)))
+    schema = [each for number, each in parts if number == 1]
+    return message(SCHEMA, as_bytes(schema[0])) if schema else other([each for _, each in parts])
+
+
+def schema_or_bool(raw: int | bytes) -> Any:
+    """A schema in field 2, or in field 1 whether anything is allowed."""
+    parts = dict(fields(as_bytes(raw)))
+    return message(SCHEMA, as_bytes(parts[2])) if 2 in parts else bool(parts.get(1, 0))
+
+
 SCALARS: dict[str, Callable[[int | bytes], Any]] = {
     "string": lambda raw: as_bytes(raw).decode(),
     "bytes": lambda raw: base64.b64encode(as_bytes(raw)).decode(),
@@ -180,6 +201,11 @@ SCALARS: dict[str, Callable[[int | bytes], Any]] = {
     "time": lambda raw: moment(raw, "seconds"),
     "microtime": lambda raw: moment(raw, "microseconds"),
     "quantity": lambda raw: first(raw).decode(),
-    "fields": lambda raw: json.loads(first(raw) or b"{}"),
+    "raw": lambda raw: json.loads(first(raw) or b"{}"),
+    "double": double,
+    "texts": lambda raw: [as_bytes(text).decode() for _, text in fields(as_bytes(raw))],
+    "schema or bool": schema_or_bool,
+    "schema or list": lambda raw: either(raw, lambda found: [message(SCHEMA, as_bytes(each)) for each in found]),
+    "schema or texts": lambda raw: either(raw, lambda found: [as_bytes(each).decode() for each in found]),
     "intstr": int_or_string,
 }

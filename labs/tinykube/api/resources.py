@@ -59,6 +59,7 @@ class Resource:
     stored_as: Resource | None = None    # the row in whose form the objects are stored, if it is another one
     warning: str = ""                    # what a client should know who still uses this
     kept_for: int = 0                    # seconds after the last write; 0 is until it is deleted
+    storage_hash: str = ""               # changes when the form does in which the objects are stored
     singular_name: str = ""              # where it is not the kind in lower case
 
     @property
@@ -92,7 +93,7 @@ def read_table(path: Path) -> Iterator[Resource]:
             row["kind"], plural, same.strategy if same else strategy_of(group, plural, row), group, version,
             row["namespaced"], tuple(row.get("shortNames", ())), tuple(row.get("categories", ())),
             tuple(row.get("verbs", ALL_VERBS)), subresources_of(row), row.get("prefix", ""), same,
-            row.get("warning", ""), KEPT_FOR.get((group, plural), 0))
+            row.get("warning", ""), KEPT_FOR.get((group, plural), 0), row.get("hash", ""))
         first.setdefault(found.stored_at, found)
         yield found
 
