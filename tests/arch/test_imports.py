@@ -17,6 +17,7 @@ ARROWS = {
     "client": {"machinery"},
     "scheduler": {"machinery", "client"},
     "kubelet": {"machinery", "client", "runtime"},
+    "kubectl": {"machinery", "client"},
     "runtime": {"machinery"},
     "cluster": {"machinery", "store", "api", "client", "scheduler", "kubelet", "runtime"},
 }
