@@ -66,6 +66,10 @@ behaviour: $(VENV)/.ready-test ## the behavior suite against TARGET=tiny|genuine
 soak: $(VENV)/.ready-test ## the chapters ten times in a row with both cores busy (long)
 	@$(BIN)/bookkit soak --times $(or $(TIMES),10)
 
+.PHONY: faults
+faults: $(VENV)/.ready-test ## kill the store under load a thousand times, and check what it remembers (ROUNDS=…)
+	@$(PY) -m tests.faults.killed --rounds $(or $(ROUNDS),1000)
+
 .PHONY: bench
 bench: $(VENV)/.ready-test ## measure tiny beside genuine, and write the tables of the chapters
 	@$(PY) -m tests.bench

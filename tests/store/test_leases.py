@@ -2,13 +2,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 
 import pytest
 from tinykube.machinery.clock import FakeClock
 from tinykube.store import LeaseLife, LeaseNotFound, LocalStorage, Put, StoreError, Txn
-from tinykube.store.lessor import Deadlines
 from tinykube.store.model import Command, Result
 
 
@@ -89,7 +87,7 @@ async def test_a_store_that_is_opened_lets_its_leases_begin_anew() -> None:
     await first.aclose()
     await clock.advance(100)
     second = LocalStorage(first.store, clock)
-    second.lessor.arm()
+    second.lessor.begin(*second.store.leases.ttls)
     assert (await second.time_to_live(1)).remaining == 10
     await clock.advance(10)
     assert await second.leases() == []
@@ -125,22 +123,6 @@ async def test_nothing_is_left_when_the_storage_closes(storage: LocalStorage) ->
     await storage.aclose()
     await clock_of(storage).settle()
     assert asyncio.all_tasks() == before
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_deadlines(seed: int) -> None:
-    dice, ours, model = random.Random(seed), Deadlines(), dict[int, float]()
-    for _ in range(400):
-        id = dice.randrange(20)
-        if dice.random() < 0.2:
-            ours.drop(id)
-            model.pop(id, None)
-        else:
-            model[id] = float(dice.randrange(1000))
-            ours.set(id, model[id])
-        first = ours.first()
-        assert (first and first[0]) == (min(model.values()) if model else None)
-        assert not first or model[first[1]] == first[0]
 
 
 async def test_put_in_a_transaction_that_is_refused_changes_nothing(storage: LocalStorage) -> None:

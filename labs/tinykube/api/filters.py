@@ -11,6 +11,7 @@ from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError, internal, too_large
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.wire import Handler, Request, Response
+from tinykube.store import StoreError
 
 Filter = Callable[[Request, Handler], Awaitable[Response]]
 LARGEST_BODY = 3 * 1024 * 1024
@@ -48,6 +49,10 @@ def errors_to_status(log: EventLog) -> Filter:
             return await then(request)
         except ApiError as error:
             return status_response(error)
+        except StoreError as error:                   # a full disk: the store's words, and no reason, as genuine
+            fault = ApiError(500, str(error))
+            fault.reason = ""
+            return status_response(fault)
         except Exception as error:
             log.add("api", "fault", path=request.target, error=f"{type(error).__name__}: {error}")
             return status_response(internal(f"{type(error).__name__}: {error}"))

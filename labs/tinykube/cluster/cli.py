@@ -11,6 +11,8 @@ import json
 import shutil
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -41,13 +43,15 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="tinykube", description="A tiny Kubernetes, one process a seat.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, about in (("up", up, "start a cluster and wait until it is ready"),
-                             ("down", down, "stop it and all its pods"), ("status", status, "say what runs")):
+    for name, run, about in (("up", up, "start a cluster, or one that was stopped with all its objects; wait for it"),
+                             ("stop", partial(end, halt), "stop it and all its pods, and keep its objects for `up`"),
+                             ("down", partial(end, take_down), "stop it and all its pods, and forget its objects"),
+                             ("status", status, "say what runs")):
         command = commands.add_parser(name, help=about, description=about)
         command.add_argument("--directory", "-d", type=Path, default=HOME, help="where its state is (%(default)s)")
         command.set_defaults(run=run)
         if name == "up":
-            command.add_argument("--nodes", "-n", type=int, default=1, help="how many nodes (%(default)s)")
+            command.add_argument("--nodes", "-n", type=int, help="how many nodes (default: as many as before, or 1)")
             command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
             command.add_argument("--runtime", choices=("process", "docker"), default="process")
     add_command(commands)
@@ -66,17 +70,22 @@ def seats_of(directory: Path) -> list[Seat]:
 def up(arguments: argparse.Namespace) -> None:
     """Start every seat; leave nothing behind when one fails."""
     directory: Path = arguments.directory.expanduser().resolve()
+    before = seats_of(directory)
+    if arguments.nodes is None:
+        arguments.nodes = len(before) - 2 if before else 1
     if arguments.nodes < 0:
         raise Trouble(f"--nodes {arguments.nodes}: a cluster has 0 nodes or more")
-    running = [seat.name for seat in seats_of(directory) if seat.pid() is not None]
+    running = [seat.name for seat in before if seat.pid() is not None]
     if running:
         raise Trouble(f"a cluster is up already in {directory} ({', '.join(running)}); `tinykube down` stops it")
-    clean(directory)
+    remove = halt if (directory / "store").exists() else take_down
+    if before:
+        halt(directory)
     prepare(directory, arguments)
     try:
         start(seats_of(directory))
     except BaseException as error:
-        take_down(directory)
+        remove(directory)
         if isinstance(error, (TimeoutError, OSError, RuntimeError)):
             raise Trouble(f"the cluster did not start: {error}") from None
         raise
@@ -111,23 +120,33 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
     write(directory / "kubeconfig", f"http://127.0.0.1:{port}")
 
 
-def down(arguments: argparse.Namespace) -> None:
+def end(how: Callable[[Path], dict[str, str]], arguments: argparse.Namespace) -> None:
     """Stop every seat that `up` started, and every pod."""
     directory: Path = arguments.directory.expanduser().resolve()
     if not seats_of(directory):
         print(f"No cluster in {directory}.")
         return
-    for name, outcome in take_down(directory).items():
+    for name, outcome in how(directory).items():
         print(f"{name}: {outcome}")
 
 
-def take_down(directory: Path) -> dict[str, str]:
-    """Stop the seats, last started first, then what their pods left, then remove what `up` wrote."""
+def halt(directory: Path) -> dict[str, str]:
+    """Stop the seats, last started first, then what their pods left. What the store keeps, and the logs, stay."""
     outcomes = {seat.name: seat.stop() for seat in reversed(seats_of(directory))}
     settings = json.loads((directory / "cluster.json").read_text())
     for node in settings["nodes"]:
         asyncio.run(remove_pods(node, settings["runtime"], directory / "nodes" / node / "runtime"))
-    clean(directory)
+    for name in ("run", "nodes"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    return outcomes
+
+
+def take_down(directory: Path) -> dict[str, str]:
+    """Stop everything, then remove what `up` and the seats wrote, and nothing else; the logs stay."""
+    outcomes = halt(directory)
+    (directory / "cluster.json").unlink(missing_ok=True)
+    (directory / "kubeconfig").unlink(missing_ok=True)
+    shutil.rmtree(directory / "store", ignore_errors=True)
     return outcomes
 
 
@@ -139,14 +158,6 @@ async def remove_pods(node: str, kind: str, directory: Path) -> None:
     await runtime.start()
     await remove_everything(runtime)
     await runtime.close()
-
-
-def clean(directory: Path) -> None:
-    """Remove what `up` and the seats wrote, and nothing else; the logs stay until the next `up`."""
-    (directory / "cluster.json").unlink(missing_ok=True)
-    (directory / "kubeconfig").unlink(missing_ok=True)
-    for name in ("run", "nodes"):
-        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def status(arguments: argparse.Namespace) -> int:

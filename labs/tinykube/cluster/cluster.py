@@ -30,6 +30,7 @@ from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import LocalStorage
+from tinykube.store.directory import open_storage
 
 PARTS = ("api", "scheduler", "kubelet")
 
@@ -39,7 +40,8 @@ class Cluster:
 
     def __init__(self, nodes: int | Iterable[str] | Mapping[str, Capacity] = 1, *,
                  without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
-                 clock: Clock | None = None, port: int = 0, directory: str | Path | None = None) -> None:
+                 clock: Clock | None = None, port: int = 0, directory: str | Path | None = None,
+                 data: str | Path | None = None) -> None:
         self.capacities = node_capacities(nodes)
         self.without = set(without)
         unknown = self.without - set(PARTS)
@@ -52,6 +54,7 @@ class Cluster:
         self.log = EventLog(self.clock)
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
         self.nodes: dict[str, NodePart] = {}
+        self.data = Path(data) if data else None                       # where the store survives, or None
         self.storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.api: ApiPart | None = None
@@ -63,6 +66,8 @@ class Cluster:
         """Start everything that `without` does not name; returns when the nodes are Ready."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=not self.own_directory)
         try:
+            if self.data:
+                self.storage = open_storage(self.data, self.clock, self.log)
             await self.start_component("api")
             names = ["scheduler"] if "scheduler" not in self.without else []
             names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]

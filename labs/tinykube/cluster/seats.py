@@ -19,6 +19,7 @@ from typing import Any
 from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
+from tinykube.store import Damaged
 
 Main = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -37,11 +38,11 @@ class Surroundings:
 def api_seat(at: Surroundings) -> Main:
     """The api-server with its store, on the port that `up` chose, and connections to the kubelets."""
     from tinykube.cluster.parts import ApiPart, Dialer
-    from tinykube.store import LocalStorage
+    from tinykube.store.directory import open_storage
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
-        dialer, storage = Dialer(), LocalStorage(clock=at.clock)
+        dialer, storage = Dialer(), open_storage(at.directory / "store", at.clock, at.log)
         part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log)
         yield
         await part.stop()
@@ -117,5 +118,5 @@ def begin(name: str, directory: Path, lock: int, told: int) -> None:
 if __name__ == "__main__":
     try:
         begin(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    except OSError as error:
+    except (OSError, Damaged) as error:
         sys.exit(str(error))

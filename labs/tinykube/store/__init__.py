@@ -1,4 +1,5 @@
 """The memory of the cluster: keys, values, revisions. Seat of etcd."""
+from tinykube.store.durable import DurableStorage, NoSpace
 from tinykube.store.lease import LeaseNotFound
 from tinykube.store.model import (
     END,
@@ -25,9 +26,10 @@ from tinykube.store.model import (
     prefix_end,
 )
 from tinykube.store.mvcc import Store
+from tinykube.store.records import Damaged
 from tinykube.store.storage import LocalStorage, Storage, Watch
 
-__all__ = ["END", "Compact", "Compacted", "Compare", "Delete", "DeleteResult", "Event", "FutureRevision", "Grant",
-           "GrantResult", "KeyValue", "LeaseLife", "LeaseNotFound", "LocalStorage", "Put", "PutResult", "Range",
-           "RangeResult", "Revoke", "Storage", "Store", "StoreError", "Txn", "TxnResult", "Watch", "WatchBatch",
-           "prefix_end"]
+__all__ = ["END", "Compact", "Compacted", "Compare", "Damaged", "Delete", "DeleteResult", "DurableStorage", "Event",
+           "FutureRevision", "Grant", "GrantResult", "KeyValue", "LeaseLife", "LeaseNotFound", "LocalStorage",
+           "NoSpace", "Put", "PutResult", "Range", "RangeResult", "Revoke", "Storage", "Store", "StoreError", "Txn",
+           "TxnResult", "Watch", "WatchBatch", "prefix_end"]

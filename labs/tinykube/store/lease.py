@@ -44,7 +44,7 @@ class Leases:
     def move(self, key: bytes, before: int, after: int) -> None:
         """Take a key from one lease and hang it on another; 0 stands for none."""
         self._keys.get(before, set()).discard(key)
-        if after:
+        if after in self._keys:
             self._keys[after].add(key)
 
     def keys(self, id: int) -> list[bytes]:

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter, eq, gt, lt, ne
+from typing import Any
 
 from tinykube.store.keys import SortedKeys
 from tinykube.store.lease import Leases
@@ -133,6 +135,33 @@ class Store:
         for key in self._history.forget(revision):
             self._trim(key, revision)
 
+    def dump(self) -> Iterator[Any]:
+        """All that this store is, in rows: the numbers, the old versions of each key, what each revision changed."""
+        yield self.revision, self.compacted, self._history.first, self.leases.last, tuple(self.leases.ttls.items())
+        for versions in self._versions.values():
+            if old := [kv for kv in versions if kv.mod_revision < self._history.first]:
+                yield old
+        for changes in self._history.changes:
+            yield [event.kv for event in changes]
+
+    @classmethod
+    def load(cls, rows: Iterator[Any]) -> Store:
+        """The store that was dumped."""
+        store = cls()
+        store.revision, compacted, first, store.leases.last, leases = next(rows)
+        for id, ttl in leases:
+            store.leases.grant(ttl, id)
+        store._history = History(compacted, first)
+        for row in rows:
+            for kv in row:
+                store._record(kv)
+            if row[0].mod_revision >= first:
+                store._history.append(tuple(store._changes))
+            store._changes = []
+        for event in (event for changes in store._history.changes[:1] for event in changes):
+            store._trim(event.kv.key, compacted)
+        return store
+
     # What a command does: first everything is decided, and refused if need be, then everything is done
 
     def _decide(self, operation: Operation) -> Step:
@@ -163,21 +192,13 @@ class Store:
     def _put(self, put: Put) -> PutResult:
         before = self._live.get(put.key)
         created, version = (before.create_revision, before.version + 1) if before else (self.revision + 1, 1)
-        now = KeyValue(put.key, put.value, created, self.revision + 1, version, put.lease)
-        if before is None:
-            self._live_keys.add(put.key)
-        self._live[put.key] = now
-        self.leases.move(put.key, before.lease if before else 0, put.lease)
-        self._record(Event("PUT", now, before))
+        self._record(KeyValue(put.key, put.value, created, self.revision + 1, version, put.lease))
         return PutResult(self.revision + 1, before if put.prev_kv else None)
 
     def _delete(self, delete: Delete) -> DeleteResult:
         gone = self._range(Range(delete.key, delete.range_end)).kvs
         for before in gone:
-            del self._live[before.key]
-            self._live_keys.remove(before.key)
-            self.leases.move(before.key, before.lease, 0)
-            self._record(Event("DELETE", KeyValue(before.key, b"", 0, self.revision + 1, 0), before))
+            self._record(KeyValue(before.key, b"", 0, self.revision + 1, 0))
         return DeleteResult(self._visible, len(gone), tuple(gone) if delete.prev_kv else ())
 
     def _grant(self, grant: Grant) -> GrantResult:
@@ -196,12 +217,18 @@ class Store:
         nothing = KeyValue(compare.key, b"", 0, 0, 0)
         return all(holds(field(kv), compare.value) for kv in found or [nothing])
 
-    def _record(self, event: Event) -> None:
-        versions = self._versions.setdefault(event.kv.key, [])
+    def _record(self, kv: KeyValue) -> None:
+        before = self._live.pop(kv.key, None)
+        if kv.version:
+            self._live[kv.key] = kv
+        if bool(before) != bool(kv.version):
+            (self._live_keys.add if kv.version else self._live_keys.remove)(kv.key)
+        self.leases.move(kv.key, before.lease if before else 0, kv.lease)
+        versions = self._versions.setdefault(kv.key, [])
         if not versions:
-            self._all_keys.add(event.kv.key)
-        versions.append(event.kv)
-        self._changes.append(event)
+            self._all_keys.add(kv.key)
+        versions.append(kv)
+        self._changes.append(Event("PUT" if kv.version else "DELETE", kv, before))
 
     def _commit(self) -> None:
         if not self._changes:

@@ -115,6 +115,7 @@ class LocalStorage:
 
     async def revoke(self, id: int) -> int:
         result = await self.apply(Revoke(id))
+        self.lessor.forget(id)
         assert isinstance(result, DeleteResult)
         return result.revision
 

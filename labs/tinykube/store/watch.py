@@ -16,37 +16,37 @@ Changes = tuple[Event, ...]       # what one revision changed
 class History:
     """The changes of each revision since the last compaction."""
 
-    def __init__(self) -> None:
-        self.compacted = -1                   # no compaction yet
-        self._first = 2                       # an empty store is at revision 1, so the first change makes 2
-        self._changes: list[Changes] = []
+    def __init__(self, compacted: int = -1, first: int = 2) -> None:
+        self.compacted = compacted            # -1: no compaction yet
+        self.first = first                    # an empty store is at revision 1, so the first change makes 2
+        self.changes: list[Changes] = []
 
     @property
     def revision(self) -> int:
         """The newest revision."""
-        return self._first + len(self._changes) - 1
+        return self.first + len(self.changes) - 1
 
     def append(self, changes: Changes) -> None:
         """Add what the next revision changed."""
-        self._changes.append(changes)
+        self.changes.append(changes)
 
     def read(self, revision: int, most: int) -> tuple[list[Changes], int]:
         """The changes of up to `most` revisions from `revision` on, and the revision to go on from."""
         if revision < self.compacted:
             raise Compacted(self.compacted)
-        start = max(revision, self._first)
-        changes = self._changes[start - self._first:start - self._first + most]
+        start = max(revision, self.first)
+        changes = self.changes[start - self.first:start - self.first + most]
         return changes, max(revision, start + len(changes))
 
     def forget(self, revision: int) -> set[bytes]:
         """Drop what happened before `revision`, and return the keys that changed up to it."""
         self.compacted = revision
-        gone = max(0, revision - self._first)
-        keys = {event.kv.key for changes in self._changes[:gone + 1] for event in changes}
-        del self._changes[:gone]
-        self._first += gone
-        if self._first == revision and self._changes:
-            self._changes[0] = without_previous(self._changes[0])
+        gone = max(0, revision - self.first)
+        keys = {event.kv.key for changes in self.changes[:gone + 1] for event in changes}
+        del self.changes[:gone]
+        self.first += gone
+        if self.first == revision and self.changes:
+            self.changes[0] = without_previous(self.changes[0])
         return keys
 
 

@@ -1,0 +1,90 @@
+"""A storage that survives: each command is on the disk before it is done, and many share one wait for the disk.
+
+Genuine counterpart: an etcd with one member.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+
+from tinykube.machinery.clock import Clock
+from tinykube.store.log import Log
+from tinykube.store.model import Command, Range, Result, StoreError, Txn
+from tinykube.store.storage import LocalStorage
+
+Blocking = Callable[..., Awaitable[None]]             # calls a function that blocks, and waits elsewhere
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class NoSpace(StoreError):
+    """The disk is full: the write did not happen. It can be tried again when there is space."""
+
+    def __init__(self) -> None:
+        super().__init__("etcdserver: mvcc: database space exceeded")
+
+
+class DurableStorage(LocalStorage):
+    """A store whose commands go through a log. What it has answered is on the disk; so is what it lets others read."""
+
+    def __init__(self, log: Log, clock: Clock | None = None, blocking: Blocking = asyncio.to_thread) -> None:
+        super().__init__(log.recover(), clock)
+        self._log, self._blocking = log, blocking
+        self._waiting: list[tuple[Command, asyncio.Future[Result | None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self.lessor.begin(*self.store.leases.ttls)
+
+    async def apply(self, command: Command) -> Result | None:
+        if only_reads(command):
+            return self.store.apply(command)
+        done: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, done))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.ensure_future(self._write())
+        return await done
+
+    async def aclose(self) -> None:
+        """Finish what was begun, and let go of the disk."""
+        await super().aclose()
+        if self._writer:
+            await self._writer
+        self._log.disk.close()
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._blocking(self._log.append, [command for command, _ in batch])
+            except OSError as error:
+                for _, done in batch:
+                    settle(done, refused(error))
+                continue
+            for command, done in batch:
+                try:
+                    settle(done, self.store.apply(command))
+                except StoreError as error:
+                    settle(done, error)
+            if self._log.due:
+                await self._blocking(self._log.save, self.store)
+
+
+def only_reads(command: Command) -> bool:
+    """Whether a command can change nothing, so that no log needs it."""
+    def reads(operation: object) -> bool:
+        return isinstance(operation, Range) or (isinstance(operation, Txn) and only_reads(operation))
+    return isinstance(command, Txn) and all(map(reads, (*command.success, *command.failure)))
+
+
+def refused(error: OSError) -> StoreError:
+    """What a client hears when the disk refuses."""
+    return NoSpace() if error.errno in FULL else StoreError(f"etcdserver: the log cannot be written: {error}")
+
+
+def settle(done: asyncio.Future[Result | None], result: Result | StoreError | None) -> None:
+    """Tell whoever waits, unless nobody does any more."""
+    if done.done():
+        return
+    if isinstance(result, StoreError):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
