@@ -4,7 +4,7 @@
     python -m genuine.schema --check    asks it too, and says whether the files are still what it answers
 
 Schemas come from the genuine api-server's OpenAPI v3, columns from the Tables it prints. Protobuf field numbers are
-in no document that it serves: they stand in the struct tags of the Go modules k8s.io/api and k8s.io/apimachinery,
+in no document that it serves: they stand in the struct tags of Go modules such as k8s.io/api and k8s.io/apimachinery,
 which `go mod download` fetches, so only a developer who writes that file needs Go.
 """
 from __future__ import annotations
@@ -217,7 +217,8 @@ def refresh(kubeconfig: str | Path, check: bool) -> int:
     files = from_server(fetch, kubeconfig)
     if not check:
         version = "v0." + fetch("/version")["gitVersion"].split("+")[0].removeprefix("v1.")
-        origin = f"struct tags of Go modules k8s.io/api and k8s.io/apimachinery {version}"
+        modules = "k8s.io/{api,apimachinery,apiextensions-apiserver,kube-aggregator}"
+        origin = f"struct tags of Go modules {modules} {version}"
         files["protobuf.json"] = written(protobuf(version), f"{origin}; Copyright The Kubernetes Authors, Apache-2.0")
     stale = [name for name, text in files.items() if not (DATA / name).exists() or (DATA / name).read_text() != text]
     for name in stale:
