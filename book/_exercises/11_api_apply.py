@@ -17,3 +17,26 @@ def merged(answer: Answer) -> None:
     answer({}, {"a": {"b": {"c": None}}}).gives(
         {"a": {"b": {}}}, hint="A None that removes nothing must not be left in the result, at any depth.")
     answer({"a": {"x": 1}}, {"a": {"y": 2}}).keeps_its_arguments()
+
+
+@exercise
+def conflicts(answer: Answer) -> None:
+    ann = {"ann": {"sky"}}
+    answer(ann, "ben", {"sky": "blue"}, {"sky": "grey"}).gives({"ann": ["sky"]}, hint="Ben would change what Ann owns.")
+    answer(ann, "ben", {"sky": "blue"}, {"sky": "blue"}).gives(
+        {}, hint="Who writes the value that is there changes nothing: the two agree.")
+    answer(ann, "ann", {"sky": "blue"}, {"sky": "grey"}).gives({}, hint="Nobody is in conflict with himself.")
+    answer(ann, "ben", {"sky": "blue", "sea": "deep"}, {"sea": "flat"}).gives(
+        {}, hint="What an apply does not mention it does not change.")
+    answer({"ann": {"sky", "sea", "sun"}, "cleo": {"moon"}}, "ben", {"sky": "blue", "sea": "deep"},
+           {"sea": "flat", "sky": "grey"}).gives({"ann": ["sea", "sky"]}, hint="Sorted, and only what would change.")
+    answer({"ann": {"sky"}}, "ben", {}, {"sky": "grey"}).gives(
+        {"ann": ["sky"]}, hint="A field can be owned and absent; to add it is a change, too.")
+
+
+@exercise
+def given_up(answer: Answer) -> None:
+    answer({"sky", "sea"}, {"sky"}, []).gives({"sea"}, hint="Applied last time, not now, and nobody else's.")
+    answer({"sky", "sea"}, {"sky"}, [{"sea"}]).gives(set(), hint="What somebody else owns stays.")
+    answer({"sky"}, {"sky", "sea"}, []).gives(set(), hint="What is new is not given up.")
+    answer({"sky", "sea", "sun"}, set(), [{"sea"}, {"sun"}]).gives({"sky"}, hint="Look at all the others, not at one.")

@@ -176,11 +176,5 @@ def told(command: str, text: str, kubeconfig: Path) -> str:
     return words
 
 
-def test_server_side_apply_is_refused_in_words(tiny: Path) -> None:
-    result = kubectl("apply --server-side -f -", cluster=tiny, input=CONFIG, quiet=True)
-    assert result.status == 1
-    assert "Unsupported Media Type" in result.stderr
-
-
 def test_version_says_who_answers(tiny: Path) -> None:
     assert "Server Version: v1.37.2+tinykube" in kubectl("version", cluster=tiny, quiet=True)

@@ -4,9 +4,10 @@ Genuine counterpart: Go's types, which the genuine server decodes every body int
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
+from tinykube.machinery.objects import Object
 from tinykube.machinery.patch import Typed
 from tinykube.machinery.quantity import parse_quantity
 
@@ -85,3 +86,38 @@ def go_type(place: Typed) -> str:
     if schema.get("type") == "object":
         return f"v1.{struct_name(place)}"
     return str(schema.get("format") or "int64") if schema.get("type") == "integer" else GO_TYPES[schema["type"]]
+
+
+def tidy(value: Any, place: Typed) -> Any:
+    """A value as Go would write it: without null and unknown fields, and without lists and maps that are empty."""
+    if isinstance(value, list):
+        return [tidy(item, place.items()) for item in value]
+    schema = place.resolved()
+    if not isinstance(value, dict) or not ("properties" in schema or "additionalProperties" in schema):
+        return value
+    found = {}
+    for key, item in value.items():
+        below = place.field(key)
+        kind = below.resolved()
+        if item is None and "additionalProperties" in schema and kind.get("type") == "string":
+            item = ""
+        item = tidy(item, below)
+        known = key in schema.get("properties", (key,))
+        free = key not in schema.get("required", ()) and (kind.get("type") == "array" or "additionalProperties" in kind)
+        if known and (item is not None or may_be_null(key, kind)) and not (free and item in ({}, [])):
+            found[key] = item
+    return {**found, **zero(place, but=found)}
+
+
+def zero(place: Typed, but: Container[str] = ()) -> Object:
+    """The fields that Go writes even if nobody has set them: structs inside of others, and some empty texts and zeros."""
+    found: Object = {}
+    for name, field in place.resolved().get("properties", {}).items():
+        if name not in but and "default" in field and not field["default"]:
+            found[name] = zero(place.field(name)) if field["default"] == {} else field["default"]
+    return found
+
+
+def may_be_null(key: str, kind: Object) -> bool:
+    """Whether a field is written even if it is null: times of events and conditions are."""
+    return kind.get("format") == "date-time" and key not in ("creationTimestamp", "deletionTimestamp")

@@ -20,7 +20,7 @@ from tinykube.api.leases import SharedLeases
 from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
-from tinykube.api.verbs import Call, Verb, create, delete, delete_collection, get, list_, patch, update, watch
+from tinykube.api.verbs import Call, Own, Verb, create, delete, delete_collection, get, list_, patch, update, watch
 from tinykube.api.watch import Shape, WatchCache
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import method_not_allowed, no_such_resource
@@ -60,6 +60,8 @@ class ApiServer:
         self.patchers: dict[str, Patcher] = {
             "application/merge-patch+json": lambda obj, change, _: merge_patch(obj, change),
             "application/json-patch+json": lambda obj, change, _: json_patch(obj, change)}
+        self.appliers: dict[str, Verb] = {}
+        self.own: Own | None = None
         self.shapers: list[Shaper] = []
         self.routes: dict[str, Handler] = dict.fromkeys(("/healthz", "/livez", "/readyz"), healthy)
         self.fallback: Handler = no_such_page
@@ -76,7 +78,8 @@ class ApiServer:
         for name in SYSTEM_NAMESPACES:
             if await self.registry("namespaces").find("", name) is None:
                 info = RequestInfo("create", "", "v1", "namespaces")
-                await create(Call(self, Request("POST", "/api/v1/namespaces"), info, namespaces), {
+                post = Request("POST", "/api/v1/namespaces", headers={"user-agent": "kube-apiserver"})
+                await create(Call(self, post, info, namespaces), {
                     "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
 
     async def stop(self) -> None:

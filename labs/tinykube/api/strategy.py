@@ -19,6 +19,7 @@ class Strategy:
     """The rules of a kind that has no status and nothing special. The other kinds start from here."""
 
     fields: ClassVar[Fields] = {}        # field selectors, beside metadata.name and metadata.namespace
+    kept_by_status: ClassVar[tuple[tuple[str, ...], ...]] = ()      # paths beside the spec that /status may not write
 
     def __init__(self, facts: Collection[str] = ("unconditional_update",), status: Object | None = None) -> None:
         self.create_on_update = "create_on_update" in facts          # may a PUT create what is not there?

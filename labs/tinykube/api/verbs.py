@@ -12,8 +12,9 @@ from tinykube.api.admission import Change, admit
 from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish
-from tinykube.api.fieldtypes import kind_of, type_errors, without_nulls
+from tinykube.api.fieldtypes import kind_of, tidy, type_errors, without_nulls
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
+from tinykube.api.managed import manager_causes
 from tinykube.api.openapi import typed
 from tinykube.api.registry import Record, Registry, encode
 from tinykube.api.validation import validate_metadata, validate_metadata_update
@@ -21,6 +22,7 @@ from tinykube.api.watch import Watcher, WatchStream, event_line
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, copy, dig, generated_name, new_uid, timestamp
+from tinykube.machinery.patch import Typed
 from tinykube.machinery.wire import NOBODY, Request, Response, User
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ class Call:
     def where(self) -> str:
         """The namespace in which the object lies. (A path to a namespace names it as name.)"""
         return self.info.namespace if self.resource.namespaced else ""
+
+
+Own = Callable[[Call, "Object | None", Object], None]
 
 
 def answer(call: Call, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -147,7 +152,20 @@ async def create(call: Call, given: Object | None = None) -> Response:
     return answer(call, record, 201, warnings)
 
 
-async def insert(call: Call, obj: Object) -> Record:
+def tracked(call: Call, old: Object | None, obj: Object) -> None:
+    """Fill in what the client left out, and note whose fields these are, where a server keeps book of that."""
+    guarded(call, call.resource.strategy.default, obj)
+    if call.server.own:
+        call.server.own(call, old, obj)
+    else:
+        obj["metadata"].pop("managedFields", None)
+
+
+def as_it_is(call: Call, old: Object | None, obj: Object) -> None:
+    """Leave an object alone, which is complete."""
+
+
+async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
     """Make `obj` an object of the cluster: name, namespace, uid, time; defaults; admission; rules; store."""
     strategy, meta = call.resource.strategy, obj["metadata"]
     if meta.get("resourceVersion"):
@@ -155,12 +173,12 @@ async def insert(call: Call, obj: Object) -> Record:
     place(call, meta)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = generated_name(meta["generateName"], call.server.random)
-    for field in ("managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+    for field in ("selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
         meta.pop(field, None)
     meta.update(uid=new_uid(call.server.random), creationTimestamp=timestamp(call.server.clock))
     if strategy.counts_generations:
         meta["generation"] = 1
-    guarded(call, strategy.default, obj)
+    track(call, None, obj)
     guarded(call, strategy.prepare_for_create, obj)
     await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user))
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
@@ -198,14 +216,26 @@ def check_options(call: Call, kind: str) -> None:
     causes = [errors.unsupported_value("dryRun", dry, ("All",))] if dry not in ([], ["All"]) else []
     if validation not in ("", "Ignore", "Strict", "Warn"):
         causes.append(errors.unsupported_value("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
-    if causes:
+    applying, force = media_type(call.request) in call.server.appliers, call.request.params("force")
+    if force and not applying:
+        causes.append(errors.forbidden_value("force", "may not be specified for non-apply patch"))
+    manager = call.request.param("fieldManager")
+    if applying and not manager:
+        causes.append(errors.required("fieldManager", "is required for apply patch"))
+    if causes := causes + manager_causes(manager):
         raise errors.invalid(kind, "", causes, "meta.k8s.io")
 
 
 def decode_checked(call: Call) -> tuple[Object, dict[str, str]]:
     """The object in the body, and the headers that warn of fields which the schema doesn't know."""
     obj = decode_object(call.request, call.resource, call.server.decoders)
-    return to_stored(call.resource, obj), unknown_field_warnings(call, obj)
+    warnings = unknown_field_warnings(call, obj)
+    return to_stored(call.resource, tidy(obj, types_of(call))), warnings
+
+
+def types_of(call: Call) -> Typed:
+    """The types of the resource's fields."""
+    return typed(call.resource.group, call.resource.version, call.resource.kind)
 
 
 def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
@@ -215,7 +245,12 @@ def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
     if unknown and wanted == "Strict":
         raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version,
                             f"strict decoding error: {', '.join(unknown)}")
-    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in unknown]
+    return warned(unknown)
+
+
+def warned(texts: list[str]) -> dict[str, str]:
+    """The header that warns a client, if there is something to warn of."""
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
     return {"warning": ", ".join(f'299 - "{text}"' for text in quoted)} if quoted else {}
 
 
@@ -226,11 +261,8 @@ async def update(call: Call) -> Response:
     """PUT a whole object in place of the stored one."""
     check_options(call, "UpdateOptions")
     obj, warnings = decode_checked(call)
-    name = obj["metadata"].get("name") or call.info.name
-    if name != call.info.name:
-        raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "
-                                 f"({call.info.name})")
-    obj["metadata"]["name"] = name
+    name = obj["metadata"]["name"] = obj["metadata"].get("name") or call.info.name
+    check_name(call, obj)
     place(call, obj["metadata"])
     if call.resource.strategy.create_on_update and not call.info.subresource \
             and await call.registry.find(call.where, name) is None:
@@ -252,6 +284,8 @@ async def patch(call: Call) -> Response:
     """PATCH an object: read, apply the patch, write; and if somebody wrote in between, again."""
     check_options(call, "PatchOptions")
     kind = media_type(call.request) if call.request.headers.get("content-type") else ""
+    if kind in call.server.appliers:
+        return await call.server.appliers[kind](call)
     patcher = call.server.patchers.get(kind)
     if patcher is None:
         raise errors.unsupported_media_type()
@@ -265,17 +299,22 @@ async def patch(call: Call) -> Response:
         if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
             raise unpatchable(patched, f"converting (v1.{patched.get('kind')}) to (core.{call.resource.kind}): unknown "
                               "conversion")
-        place = typed(call.resource.group, call.resource.version, call.resource.kind)
-        for error in type_errors(patched, place):
+        for error in type_errors(patched, types_of(call)):
             raise unpatchable(patched, error)
-        patched = without_nulls(patched, place)
-        if patched["metadata"].get("name") != call.info.name:
-            raise errors.bad_request(f"the name of the object ({patched['metadata'].get('name', '')}) does not match "
-                                     f"the name on the URL ({call.info.name})")
+        patched = without_nulls(patched, types_of(call))
+        check_name(call, patched)
         warnings.update(unknown_field_warnings(call, patched))
-        return to_stored(call.resource, patched)
+        return to_stored(call.resource, dict(tidy(patched, types_of(call))))
     record = await change(call, apply)
     return answer(call, record, 200, warnings)
+
+
+def check_name(call: Call, obj: Object) -> None:
+    """Raise ApiError 400 if the object has another name than its path."""
+    name = obj["metadata"].get("name", "")
+    if name != call.info.name:
+        raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "
+                                 f"({call.info.name})")
 
 
 def patch_body(call: Call, kind: str) -> Any:
@@ -299,11 +338,12 @@ def unpatchable(patched: Object, why: str) -> ApiError:
     return errors.invalid("", "", [errors.invalid_value("patch", encode(patched).decode(), why)])
 
 
-async def change(call: Call, mutate: Mutate) -> Record:
+async def change(call: Call, mutate: Mutate, track: Own = tracked) -> Record:
     """Read, change, and write if nobody wrote in between; else, unless the client named a version, once more."""
     while True:
         old = await call.registry.get(call.where, call.info.name)
         obj = mutate(old.obj)
+        track(call, old.obj, obj)
         expected = expected_version(call, obj, old)
         await settle(call, obj, old)
         saved = await save(call, obj, old)
@@ -340,10 +380,8 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
                   "namespace", "generateName"):
         if field in was and (field in ("generation", "creationTimestamp") or not meta.get(field)):
             meta[field] = was[field]
-    meta.pop("managedFields", None)
     meta.pop("selfLink", None)
     meta["resourceVersion"] = was["resourceVersion"]
-    guarded(call, strategy.default, obj)
     guarded(call, strategy.prepare_for_update, obj, old.obj, call.info.subresource)
     if strategy.counts_generations and content(obj) != content(old.obj):
         meta["generation"] = was.get("generation", 0) + 1

@@ -30,3 +30,26 @@ def leaves_nulls(target: Any, patch: Any) -> Any:
         else:
             result[key] = value
     return result
+
+
+@wrong("conflicts", says="changes nothing")
+def forgets_values(owners: dict[str, set[str]], me: str, old: dict[str, Any], new: dict[str, Any]) -> Any:
+    found = {name: sorted(set(new) & paths) for name, paths in owners.items() if name != me}
+    return {name: paths for name, paths in found.items() if paths}
+
+
+@wrong("conflicts", says="does not mention")
+def replaces(owners: dict[str, set[str]], me: str, old: dict[str, Any], new: dict[str, Any]) -> Any:
+    changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+    found = {name: sorted(changed & paths) for name, paths in owners.items() if name != me}
+    return {name: paths for name, paths in found.items() if paths}
+
+
+@wrong("given_up", says="somebody else owns stays")
+def asks_nobody(last: set[str], now: set[str], others: list[set[str]]) -> set[str]:
+    return last - now
+
+
+@wrong("given_up", says="all the others")
+def asks_one(last: set[str], now: set[str], others: list[set[str]]) -> set[str]:
+    return last - now - (others[0] if others else set())
