@@ -3,16 +3,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinykube.api import apply, discovery, openapi, partial, protobuf, protowrite, table
+from tinykube.api import apply, customresources, discovery, openapi, partial, plugins, protobuf, protowrite, table
 from tinykube.api.server import ApiServer
 from tinykube.store import Storage
 
 
 def new_server(storage: Storage, **options: Any) -> ApiServer:
-    """An ApiServer with all that the real kubectl asks for; the options are ApiServer's."""
-    plugins = [discovery.install, openapi.install, table.install, partial.install,
-               protobuf.install, protowrite.install, apply.install, *options.pop("plugins", ())]
-    return ApiServer(storage, plugins=plugins, **options)
+    """An ApiServer with all that the real kubectl asks for; the options are ApiServer's, and two more.
+
+    `admission_off` names plugins that are not to be asked, `dial` reaches webhooks.
+    """
+    admission = plugins.install(options.pop("admission_off", plugins.NEED_CONTROLLERS), options.pop("dial", None))
+    parts = [discovery.install, openapi.install, table.install, partial.install, protobuf.install,
+             protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]
+    return ApiServer(storage, plugins=parts, **options)
 
 
 __all__ = ["ApiServer", "new_server"]

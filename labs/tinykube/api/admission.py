@@ -5,18 +5,19 @@ Genuine counterpart: https://kubernetes.io/docs/reference/access-authn-authz/adm
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tinykube.machinery.errors import ApiError, forbidden, not_found
 from tinykube.machinery.objects import Object
-from tinykube.machinery.wire import NOBODY, User
+from tinykube.machinery.wire import NOBODY, Request, User
 
 if TYPE_CHECKING:
     from tinykube.api.resources import Resource
     from tinykube.api.server import ApiServer
 
 UNDELETABLE = ("default", "kube-system", "kube-public")
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 PATIENCE = 300                           # seconds on a node that went silent
 
 
@@ -32,6 +33,7 @@ class Change:
     old: Object | None = None
     subresource: str = ""
     user: User = NOBODY
+    request: Request = field(default_factory=lambda: Request("", ""))
 
 
 Admit = Callable[["ApiServer", Change], Awaitable[None]]
@@ -69,14 +71,35 @@ async def default_tolerations(server: ApiServer, change: Change) -> None:
 
 
 async def priority(server: ApiServer, change: Change) -> None:
-    """Every pod has a priority. There are no classes of it here yet, so it is 0."""
-    if change.operation != "CREATE" or change.resource.plural != "pods" or change.subresource or not change.object:
+    """Every pod has a priority: that of the class that it names, or of the class for all that name none, or 0."""
+    classes = server.registry("priorityclasses", "scheduling.k8s.io")
+    if change.operation != "CREATE" or change.subresource or not change.object:
         return
-    spec = change.object["spec"]
-    if spec.get("priorityClassName") not in (None, "", "system-node-critical", "system-cluster-critical"):
-        raise forbidden("pods", change.name, f"no PriorityClass with name {spec['priorityClassName']} was found")
-    known = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
-    spec.update(priority=known.get(spec.get("priorityClassName", ""), 0), preemptionPolicy="PreemptLowerPriority")
+    if change.resource.plural == "priorityclasses" and change.object.get("globalDefault"):
+        for kv in (await classes.range("")).kvs:
+            if (other := classes.record(kv).obj).get("globalDefault"):
+                raise forbidden("priorityclasses", change.name, f"PriorityClass {other['metadata']['name']} is already "
+                                "marked as default. Only one default can exist", "scheduling.k8s.io")
+    if change.resource.plural == "pods":
+        set_priority(change, [classes.record(kv).obj for kv in (await classes.range("")).kvs])
+
+
+def set_priority(change: Change, classes: list[Object]) -> None:
+    """Write a pod's priority into it. Raises ApiError 403 if its class is not there, or if it says another number."""
+    spec = (change.object or {})["spec"]
+    named = spec.get("priorityClassName") or next((each["metadata"]["name"] for each in classes if each.get("globalDefault")), "")
+    found = next((each for each in classes if each["metadata"]["name"] == named), {"value": SYSTEM_PRIORITIES.get(named, 0)})
+    if named and named not in SYSTEM_PRIORITIES and "metadata" not in found:
+        raise forbidden("pods", change.name, f"no PriorityClass with name {named} was found")
+    policy = found.get("preemptionPolicy", "PreemptLowerPriority")
+    for part, kind, computed in (("priority", "integer value of priority", found["value"]),
+                                  ("preemptionPolicy", "string value of PreemptionPolicy", policy)):
+        if spec.get(part, computed) != computed:
+            raise forbidden("pods", change.name, f"the {kind} ({spec[part]}) must not be provided in pod spec; priority "
+                            f"admission controller computed {computed} from the given PriorityClass name")
+        spec[part] = computed
+    if named:
+        spec["priorityClassName"] = named
 
 
 ADMISSION: list[Admit] = [namespace_lifecycle, default_tolerations, priority]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tinykube.api.fieldtypes import kind_of, type_errors, without_nulls
-from tinykube.api.openapi import typed
-from tinykube.machinery.errors import bad_request, unsupported_media_type
-from tinykube.machinery.objects import Object
+from tinykube.api.fieldtypes import kind_of, tidy, type_errors, without_nulls
+from tinykube.api.openapi import go_types
+from tinykube.machinery.errors import bad_request, invalid, invalid_value, unsupported_media_type
+from tinykube.machinery.objects import Object, dig
 from tinykube.machinery.wire import Request
 
 if TYPE_CHECKING:
@@ -93,19 +93,39 @@ def decode_object(request: Request, resource: Resource, decoders: Mapping[str, D
     kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
     if kind in other_kinds:
         return body
-    check_kind(resource, str(kind), str(version))
-    place = typed(resource.group, resource.version, resource.kind)
-    for error in type_errors(body, place):
+    check_kind(resource, str(kind), str(version), dig(body, "metadata", "name", default=""))
+    for error in type_errors(body, go_types(resource)):
         raise cannot_handle(resource, resource.kind, resource.api_version, error)
-    known = without_nulls(body, place)
+    known = as_read(body, resource)
     rest = {key: value for key, value in known.items() if key not in ("kind", "apiVersion", "metadata")}
     return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": known.get("metadata") or {}, **rest}
 
 
-def check_kind(resource: Resource, kind: str, version: str) -> None:
+def as_read(obj: Object, resource: Resource) -> Object:
+    """An object as Go reads it, without null fields; of what a definition defines, Go reads the metadata alone."""
+    place = go_types(resource)
+    if resource.schema is None:
+        return without_nulls(obj, place)  # type: ignore[no-any-return]
+    return {**obj, "metadata": without_nulls(obj.get("metadata") or {}, place.field("metadata"))}
+
+
+def as_written(obj: Object, resource: Resource) -> Object:
+    """An object as Go writes it, without what is empty; of what a definition defines, Go writes the metadata alone."""
+    place = go_types(resource)
+    if resource.schema is None:
+        return dict(tidy(obj, place))
+    return {**obj, "metadata": tidy(obj["metadata"], place.field("metadata"))}
+
+
+def check_kind(resource: Resource, kind: str, version: str, name: str = "") -> None:
     """Raise ApiError 400 unless an object of this kind and version belongs to the resource."""
     if (kind, version) == (resource.kind, resource.api_version):
         return
+    if resource.schema and version != resource.api_version:
+        raise bad_request(f"the API version in the data ({version}) does not match the expected API version "
+                          f"({resource.api_version})")
+    if resource.schema:
+        raise invalid(kind, name, [invalid_value("kind", kind, f"must be {resource.kind}")], resource.group)
     if kind != resource.kind and version == resource.api_version and kind in KNOWN_KINDS:
         package = resource.group.partition(".")[0] or "core"
         why = f"converting (v1.{kind}) to ({package}.{resource.kind}): unknown conversion"
@@ -119,4 +139,4 @@ KNOWN_KINDS = ("Pod", "Node", "Namespace", "ConfigMap", "Event", "Lease", "Secre
 
 def cannot_handle(resource: Resource, kind: str, version: str, why: str) -> Exception:
     """400: the body is an object, but not one for this path."""
-    return bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {why}')
+    return bad_request(f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {resource.kind}: {why}')

@@ -52,6 +52,7 @@ CONVERTERS: dict[tuple[str, str], tuple[Convert, Convert]] = {
     ("events.k8s.io/v1", "events"): (lambda obj: renamed(obj, BACK), lambda obj: renamed(obj, RENAMED)),
     ("autoscaling/v1", "horizontalpodautoscalers"): (utilization_to_metric, metric_to_utilization),
 }
+ALIKE: tuple[Convert, Convert] = (lambda obj: obj, lambda obj: obj)      # but for the name of the version
 
 
 def to_stored(resource: Resource, obj: Object) -> Object:
@@ -59,7 +60,7 @@ def to_stored(resource: Resource, obj: Object) -> Object:
     home = resource.stored_as
     if home is None:
         return obj
-    convert, _ = CONVERTERS[resource.api_version, resource.plural]
+    convert, _ = CONVERTERS.get((resource.api_version, resource.plural), ALIKE)
     return convert({**obj, "apiVersion": home.api_version})
 
 
@@ -71,5 +72,5 @@ def from_stored(resource: Resource, obj: Object) -> Object:
     if "items" in obj:
         items = [from_stored(resource, item) for item in obj["items"]]
         return {**obj, "items": [{k: v for k, v in each.items() if k not in ("kind", "apiVersion")} for each in items]}
-    _, convert = CONVERTERS[resource.api_version, resource.plural]
+    _, convert = CONVERTERS.get((resource.api_version, resource.plural), ALIKE)
     return convert({**obj, "apiVersion": resource.api_version})

@@ -45,7 +45,7 @@ def marked(obj: Object, resource: Resource, wanted: int | None, now: datetime) -
         mark["deletionGracePeriodSeconds"] = grace
     if first and "generation" in meta:
         mark["generation"] = meta["generation"] + 1
-    going = {**obj, "metadata": {**meta, **mark}}
+    going = resource.strategy.going({**obj, "metadata": {**meta, **mark}})
     return going if resource.plural != "namespaces" else {**going, "status": {**(obj.get("status") or {}),
                                                                             "phase": "Terminating"}}
 

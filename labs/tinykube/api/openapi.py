@@ -32,6 +32,10 @@ METHODS: dict[str, tuple[str, tuple[str, ...]]] = {     # verb: method, what its
 ACTIONS = {"create": "post", "update": "put"}
 TYPES = {"limit": "integer", "timeoutSeconds": "integer", "gracePeriodSeconds": "integer", "watch": "boolean",
          "allowWatchBookmarks": "boolean", "sendInitialEvents": "boolean", "force": "boolean"}
+CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
+HEAD: Object = {**{each: SCHEMAS[META + "Status"]["properties"][each] for each in ("apiVersion", "kind")}, "metadata": {
+    "description": f"Standard object's metadata. More info: {CONVENTIONS}#metadata",
+    "allOf": [{"$ref": f"#/components/schemas/{META}ObjectMeta"}]}}
 
 
 def install(server: ApiServer) -> None:
@@ -45,11 +49,11 @@ def install(server: ApiServer) -> None:
         return found
 
     def patch(current: Object, body: Any, resource: Resource) -> Object:
-        return strategic_merge_patch(current, body, typed(resource.group, resource.version, resource.kind))
+        return strategic_merge_patch(current, body, types(resource))
 
     server.routes["/openapi/v3"] = server.routes["/openapi/v3/"] = answer
     server.patchers["application/strategic-merge-patch+json"] = patch
-    server.strict = lambda obj, r: list(unknown_fields(obj, typed(r.group, r.version, r.kind)))
+    server.strict = lambda obj, r: list(unknown_fields(obj, types(r)))
 
 
 @cache
@@ -68,6 +72,40 @@ def schema_name(group: str, version: str, kind: str) -> str:
 def typed(group: str, version: str, kind: str) -> Typed:
     """The types of a kind's fields, which is what a strategic merge patch needs to know."""
     return Typed.named(SCHEMAS, schema_name(group, version, kind))
+
+
+def types(resource: Resource) -> Typed:
+    """The types of a resource's fields, by its definition if it has one."""
+    return Typed(SCHEMAS, published(resource)) if resource.schema else typed(
+        resource.group, resource.version, resource.kind)
+
+
+def go_types(resource: Resource) -> Typed:
+    """The types that are checked before anything else: of what a definition defines, those of its metadata alone."""
+    return Typed(SCHEMAS, {"properties": {"metadata": HEAD["metadata"]}}) if resource.schema else types(resource)
+
+
+def published(resource: Resource) -> Object:
+    """The schema of a kind that a definition made, with what all objects have."""
+    schema = resource.schema or {}
+    mark = {"group": resource.group, "kind": resource.kind, "version": resource.version}
+    return {**schema, "properties": {**schema.get("properties", {}), **HEAD}, "x-kubernetes-group-version-kind": [mark]}
+
+
+def custom_schemas(resources: Iterable[Resource]) -> dict[str, Object]:
+    """The schemas of the kinds among these that definitions made, and of their lists, by name."""
+    found: dict[str, Object] = {}
+    for row in (row for row in resources if row.schema):
+        name = ".".join([*reversed(row.group.split(".")), row.version, row.kind])
+        mark = {"group": row.group, "kind": row.list_kind, "version": row.version}
+        items = {"description": f"List of {row.plural}. More info: {CONVENTIONS}", "type": "array",
+                 "items": {"$ref": f"#/components/schemas/{name}"}}
+        about = {"description": "Standard list metadata.", "allOf": [{"$ref": f"#/components/schemas/{META}ListMeta"}]}
+        found[name] = published(row)
+        found[f"{name}List"] = {
+            "description": f"{row.list_kind} is a list of {row.kind}", "type": "object", "required": ["items"],
+            "properties": {**HEAD, "items": items, "metadata": about}, "x-kubernetes-group-version-kind": [mark]}
+    return found
 
 
 def unknown_fields(value: Any, place: Typed, path: str = "") -> Iterator[str]:
@@ -124,6 +162,7 @@ def openapi(documents: Documents, resources: Iterable[Resource], request: Reques
 
 def document(resources: list[Resource]) -> Object:
     """One group version's document: the paths of its resources, and each schema that these reach."""
+    custom = custom_schemas(resources)
     names = [schema_name(r.group, r.version, r.kind) for r in resources]
     names += [schema_name(r.group, r.version, r.kind + "List") for r in resources]
     names += [schema_name(part.group or r.group, part.version or r.version, part.kind)
@@ -131,7 +170,8 @@ def document(resources: list[Resource]) -> Object:
     paths = {path: operations for r in resources for path, operations in paths_of(r).items()}
     names += [name for name in references(paths) if name not in names]
     return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
-            "components": {"schemas": {name: SCHEMAS[name] for name in sorted(reached(names))}}}
+            "components": {"schemas": {name: SCHEMAS[name] for name in sorted(reached(names) | reached(
+                [name for name in references(list(custom.values())) if name in SCHEMAS]))} | custom}}
 
 
 def paths_of(resource: Resource) -> Object:

@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinykube.api import strategy
+from tinykube.api import definitions, strategy
 from tinykube.api.strategy import StatusStrategy, Strategy
 from tinykube.machinery.objects import Object
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 KEPT_FOR = {("", "events"): 3600}        # seconds
-SPECIAL: dict[tuple[str, str], type[Strategy]] = {**strategy.STRATEGIES}
+SPECIAL: dict[tuple[str, str], type[Strategy]] = {**strategy.STRATEGIES, **definitions.STRATEGIES}
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Resource:
     kept_for: int = 0                    # seconds after the last write; 0 is until it is deleted
     storage_hash: str = ""               # changes when the form does in which the objects are stored
     singular_name: str = ""              # where it is not the kind in lower case
+    schema: Object | None = None         # what its objects may hold, where a definition says it
 
     @property
     def singular(self) -> str:

@@ -17,6 +17,7 @@ from tinykube.api.compaction import keep_compact
 from tinykube.api.convert import from_stored
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
 from tinykube.api.leases import SharedLeases
+from tinykube.api.overload import limit_concurrency
 from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
@@ -53,7 +54,7 @@ class ApiServer:
         self.leases = SharedLeases(storage, clock)
         self.admission, self.handlers = list(admission), dict(subresources.HANDLERS)
         self.filters = list(filters) if filters is not None else [
-            log_requests(log, clock), errors_to_status(log), limit_body]
+            log_requests(log, clock), errors_to_status(log), limit_body, limit_concurrency()]
         for resource in resources:
             self.add(resource)
         self.decoders: dict[str, Decoder] = dict(DECODERS)
@@ -67,6 +68,8 @@ class ApiServer:
         self.fallback: Handler = no_such_page
         self.strict: Callable[[Object, Resource], list[str]] | None = None
         self.forgetting: asyncio.Task[None] | None = None
+        self.on_start: list[Callable[[], Awaitable[None]]] = []
+        self.on_stop: list[Callable[[], Awaitable[None]]] = []
         for install in plugins:
             install(self)
 
@@ -81,9 +84,13 @@ class ApiServer:
                 post = Request("POST", "/api/v1/namespaces", headers={"user-agent": "kube-apiserver"})
                 await create(Call(self, post, info, namespaces), {
                     "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
+        for hook in self.on_start:
+            await hook()
 
     async def stop(self) -> None:
-        """End all watches, and our own work."""
+        """End all watches, and what else runs by itself."""
+        for hook in self.on_stop:
+            await hook()
         if self.forgetting:
             self.forgetting.cancel()
         await asyncio.gather(*(cache.stop() for cache in self.caches.values()))
@@ -114,7 +121,12 @@ class ApiServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer a request: through the filters, then to what its path and method mean."""
-        return await chain(self.filters, self.dispatch)(request)
+        answer = await chain(self.filters, self.dispatch)(request)
+        if texts := request.notes.get("warnings"):
+            said = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+            told = [*(f'299 - "{text}"' for text in said), answer.headers.get("warning")]
+            answer.headers["warning"] = ", ".join(filter(None, told))
+        return answer
 
     async def dispatch(self, request: Request) -> Response:
         """Find out what a request is about, and do it."""
@@ -129,11 +141,9 @@ class ApiServer:
         if cache.task is None and "list" in resource.verbs:
             await cache.start()
         call = Call(self, request, info, resource)
-        answer = await self.verb(call)(call)
         if resource.warning:
-            answer.headers["warning"] = ", ".join(filter(None, [f'299 - "{resource.warning}"',
-                                                                answer.headers.get("warning")]))
-        return answer
+            request.notes.setdefault("warnings", []).append(resource.warning)
+        return await self.verb(call)(call)
 
     def verb(self, call: Call) -> Verb:
         """What answers a call: a handler of its own, or the verb. Raises ApiError where neither does."""

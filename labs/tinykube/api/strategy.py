@@ -45,6 +45,10 @@ class Strategy:
         """What is wrong with a change, beside what is wrong with its outcome."""
         return []
 
+    def going(self, obj: Object) -> Object:
+        """An object that is to go, when it is told so: with what has to be done before."""
+        return obj
+
     def grace(self, obj: Object, wanted: int | None) -> int:
         """How many seconds an object may take to go: for most, none."""
         return 0

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinykube.api.admission import Change, admit
-from tinykube.api.codec import cannot_handle, decode_json, decode_object, decode_yaml, media_type
+from tinykube.api.codec import as_read, as_written, cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish
-from tinykube.api.fieldtypes import kind_of, tidy, type_errors, without_nulls
+from tinykube.api.fieldtypes import kind_of, type_errors
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
 from tinykube.api.managed import manager_causes
-from tinykube.api.openapi import typed
+from tinykube.api.openapi import go_types, types
 from tinykube.api.registry import Record, Registry, encode
 from tinykube.api.validation import validate_metadata, validate_metadata_update
 from tinykube.api.watch import Watcher, WatchStream, event_line
@@ -91,8 +91,8 @@ async def list_(call: Call) -> Response:
     head = {"kind": call.resource.list_kind, "apiVersion": call.resource.api_version, "metadata": page.metadata()}
     if shape := call.server.shape(call.request, call.resource):
         return Response(200, encode(shape({**head, "items": [record.obj for record in page.records]})), dict(JSON))
-    return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(r.item for r in page.records) + b"]}",
-                    dict(JSON))
+    return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(
+        record.json if call.resource.schema else record.item for record in page.records) + b"]}", dict(JSON))
 
 
 def options_of(call: Call, watch: bool) -> ListOptions:
@@ -180,7 +180,8 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
         meta["generation"] = 1
     track(call, None, obj)
     guarded(call, strategy.prepare_for_create, obj)
-    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user))
+    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user,
+                                    request=call.request))
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate, obj)])
     return await call.registry.insert(obj, dry_run=call.dry_run)
@@ -230,12 +231,12 @@ def decode_checked(call: Call) -> tuple[Object, dict[str, str]]:
     """The object in the body, and the headers that warn of fields which the schema doesn't know."""
     obj = decode_object(call.request, call.resource, call.server.decoders)
     warnings = unknown_field_warnings(call, obj)
-    return to_stored(call.resource, tidy(obj, types_of(call))), warnings
+    return to_stored(call.resource, as_written(obj, call.resource)), warnings
 
 
 def types_of(call: Call) -> Typed:
     """The types of the resource's fields."""
-    return typed(call.resource.group, call.resource.version, call.resource.kind)
+    return types(call.resource)
 
 
 def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
@@ -299,12 +300,12 @@ async def patch(call: Call) -> Response:
         if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
             raise unpatchable(patched, f"converting (v1.{patched.get('kind')}) to (core.{call.resource.kind}): unknown "
                               "conversion")
-        for error in type_errors(patched, types_of(call)):
+        for error in type_errors(patched, go_types(call.resource)):
             raise unpatchable(patched, error)
-        patched = without_nulls(patched, types_of(call))
+        patched = as_read(patched, call.resource)
         check_name(call, patched)
         warnings.update(unknown_field_warnings(call, patched))
-        return to_stored(call.resource, dict(tidy(patched, types_of(call))))
+        return to_stored(call.resource, as_written(patched, call.resource))
     record = await change(call, apply)
     return answer(call, record, 200, warnings)
 
@@ -386,7 +387,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     if strategy.counts_generations and content(obj) != content(old.obj):
         meta["generation"] = was.get("generation", 0) + 1
     await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
-                                    call.info.subresource, call.user))
+                                    call.info.subresource, call.user, call.request))
     refuse_if(call, obj, [*validate_metadata_update(obj, old.obj),
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
@@ -449,7 +450,7 @@ async def remove(call: Call, options: Object) -> Record:
         old = await call.registry.get(call.where, call.info.name)
         check_preconditions(old.obj, options, call.resource)
         await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj,
-                                        user=call.user))
+                                        user=call.user, request=call.request))
         going = marked(old.obj, call.resource, wanted, call.server.clock.now())
         if may_vanish(going):
             done = await call.registry.remove(old, going, dry_run=call.dry_run)

@@ -15,6 +15,7 @@ from tinykube.api.http import Server, serve
 from tinykube.api.server import ApiServer
 from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
+from tinykube.cluster.dialer import ask_webhook
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.server import KubeletServer
 from tinykube.machinery.clock import Clock
@@ -53,7 +54,7 @@ class ApiPart:
     async def start(cls, storage: Storage, dial: Dial, port: int, clock: Clock, random: Random,
                     log: EventLog) -> ApiPart:
         """Start the api-server on a storage, and listen."""
-        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial)
+        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial, dial=ask_webhook)
         await server.start()
         return cls(server, await serve(server.handle, port=port))
 

@@ -162,6 +162,11 @@ def invalid(kind: str, name: str, causes: list[Object], group: str = "") -> ApiE
                     details_of(kind, name, group, causes=causes))
 
 
+def said(value: Any) -> str:
+    """A value as messages have it: JSON without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def required(field: str, detail: str = "") -> Object:
     """Cause: the field must be there and is not."""
     return _cause("Required", "Required value", field, detail)
@@ -169,7 +174,7 @@ def required(field: str, detail: str = "") -> Object:
 
 def invalid_value(field: str, value: Any, detail: str = "") -> Object:
     """Cause: the field's value breaks a rule, which `detail` states."""
-    return _cause("Invalid", f"Invalid value: {json.dumps(value, ensure_ascii=False)}", field, detail)
+    return _cause("Invalid", f"Invalid value: {said(value)}", field, detail)
 
 
 def unsupported_value(field: str, value: Any, supported: Iterable[str]) -> Object:
@@ -180,7 +185,7 @@ def unsupported_value(field: str, value: Any, supported: Iterable[str]) -> Objec
 
 def duplicate_value(field: str, value: Any) -> Object:
     """Cause: the value occurs twice where it must be unique."""
-    return _cause("Duplicate", f"Duplicate value: {json.dumps(value)}", field)
+    return _cause("Duplicate", f"Duplicate value: {said(value)}", field)
 
 
 def forbidden_value(field: str, detail: str) -> Object:
@@ -196,6 +201,11 @@ def missing_value(field: str, value: Any) -> Object:
 def too_long_value(field: str, limit: int) -> Object:
     """Cause: the field holds more than `limit` bytes."""
     return _cause("TooLong", "Too long", field, f"may not be more than {limit} bytes")
+
+
+def too_many(field: str, size: int, limit: int) -> Object:
+    """Cause: the field holds `size` items, more than `limit`."""
+    return _cause("TooMany", f"Too many: {size}", field, f"must have at most {limit} items")
 
 
 def _cause(reason: str, what: str, field: str, detail: str = "") -> Object:

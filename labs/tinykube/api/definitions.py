@@ -1,0 +1,195 @@
+"""The rules of a CustomResourceDefinition, and of the objects of the kind that it defines.
+
+Genuine counterpart: k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation and pkg/registry.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tinykube.api.jsonpath import find
+from tinykube.api.openapi import SCHEMAS
+from tinykube.api.schemarules import schema_faults
+from tinykube.api.strategy import Causes, StatusStrategy, Strategy
+from tinykube.api.structural import faults, fill_in, prune
+from tinykube.machinery import errors
+from tinykube.machinery.objects import Object, copy, dig
+from tinykube.machinery.selectors import subdomain_errors
+
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+APPROVED = "api-approved.kubernetes.io"
+METADATA = SCHEMAS["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]
+DNS_1035 = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+DNS_1035_RULE = ("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+                 "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
+                 "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')")
+UNSAID = {"Deprecated": False, "DeprecationWarning": None, "Schema": None, "Subresources": None,
+          "AdditionalPrinterColumns": None, "SelectableFields": None}
+
+
+def storage_version(crd: Object) -> str:
+    """The version in which objects are stored, or ''."""
+    return next((each["name"] for each in crd["spec"].get("versions", []) if each.get("storage")), "")
+
+
+class DefinitionStrategy(StatusStrategy):
+    """The rules of a definition: complete names, one version that is stored, schemas that are structural."""
+
+    def default(self, obj: Object) -> None:
+        names, spec = obj["spec"].setdefault("names", {}), obj["spec"]
+        if names.get("kind"):
+            names.setdefault("singular", names["kind"].lower())
+            names.setdefault("listKind", f"{names['kind']}List")
+        spec.setdefault("conversion", {"strategy": "None"})
+
+    def prepare_for_create(self, obj: Object) -> None:
+        stored = storage_version(obj)
+        obj["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""},
+                         "storedVersions": [stored] if stored else None}
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_for_update(obj, old, subresource)
+        stored, known = storage_version(obj), dig(obj, "status", "storedVersions", default=[])
+        if not subresource and stored and stored not in known:
+            obj["status"] = {**obj["status"], "storedVersions": [*known, stored]}
+
+    def validate(self, obj: Object) -> Causes:
+        return list(definition_faults(obj))
+
+    def going(self, obj: Object) -> Object:
+        meta = {key: value for key, value in obj["metadata"].items() if key != "deletionGracePeriodSeconds"}
+        if "generation" in meta:
+            meta["generation"] -= 1              # the finalizer is no change of the spec
+        return {**obj, "metadata": {**meta, "finalizers": sorted({*meta.get("finalizers", []), FINALIZER})}}
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        frozen = ("scope", "names.kind", "names.plural", "group")
+        return [errors.invalid_value(f"spec.{each}", dig(obj, "spec", *each.split(".")), "field is immutable")
+                for each in frozen if dig(obj, "spec", *each.split(".")) != dig(old, "spec", *each.split("."))]
+
+
+def definition_faults(crd: Object) -> Iterator[Object]:
+    """What is wrong with a definition."""
+    spec, names, group = crd["spec"], crd["spec"]["names"], crd["spec"].get("group", "")
+    if crd["metadata"].get("name") != f"{names.get('plural', '')}.{group}":
+        yield errors.invalid_value("metadata.name", crd["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
+    if group.endswith((".k8s.io", ".kubernetes.io")) and APPROVED not in dig(crd, "metadata", "annotations", default={}):
+        yield errors.required(f"metadata.annotations[{APPROVED}]", f'protected groups must have approval annotation '
+                              f'"{APPROVED}", see https://github.com/kubernetes/enhancements/pull/1111')
+    if not group:
+        yield errors.required("spec.group")
+    elif wrong := subdomain_errors(group) or ([] if "." in group else ["should be a domain with at least one dot"]):
+        yield errors.invalid_value("spec.group", group, wrong[0])
+    if not spec.get("scope"):
+        yield errors.required("spec.scope")
+    elif spec["scope"] not in ("Cluster", "Namespaced"):
+        yield errors.unsupported_value("spec.scope", spec["scope"], ("Cluster", "Namespaced"))
+    yield from name_faults(names)
+    yield from version_faults(spec.get("versions") or [], dig(crd, "status", "storedVersions"))
+    if spec["conversion"].get("strategy") not in ("None", "Webhook"):
+        yield errors.unsupported_value("spec.conversion.strategy", spec["conversion"].get("strategy"), ("None", "Webhook"))
+
+
+def name_faults(names: Object) -> Iterator[Object]:
+    """What is wrong with the names of a kind."""
+    texts = [(f"spec.names.{field}", names.get(field), field in ("kind", "listKind"))
+             for field in ("plural", "singular", "kind", "listKind")]
+    texts += [(f"spec.names.{field}[{at}]", each, False) for field in ("shortNames", "categories")
+              for at, each in enumerate(names.get(field, []))]
+    for field, text, mixed in texts:
+        if not text:
+            yield errors.required(field)
+        elif not DNS_1035.fullmatch(text.lower() if mixed else text):
+            also = "may have mixed case, but should otherwise match: " if mixed else ""
+            yield errors.invalid_value(field, text, also + DNS_1035_RULE)
+    if names.get("kind") and names["kind"] == names.get("listKind"):
+        yield errors.invalid_value("spec.names.listKind", names["listKind"], "kind and listKind may not be the same")
+
+
+def version_faults(versions: list[Object], stored: list[str] | None) -> Iterator[Object]:
+    """What is wrong with the versions: their names, which of them is stored, and what each says of its objects."""
+    told = [{"Name": each["name"], "Served": each["served"], "Storage": each["storage"], **UNSAID} for each in versions]
+    storage = [each["name"] for each in versions if each["storage"]]
+    if len({each["name"] for each in versions}) < len(versions):
+        yield errors.invalid_value("spec.versions", told, "must contain unique version names")
+    if len(storage) != 1:
+        yield errors.invalid_value("spec.versions", told, "must have exactly one version marked as storage version")
+    if not stored:
+        yield errors.invalid_value("status.storedVersions", None, "must have at least one stored version")
+    for at, each in enumerate(versions):
+        where = f"spec.versions[{at}]"
+        if not DNS_1035.fullmatch(each["name"]):
+            yield errors.invalid_value(f"{where}.name", each["name"], DNS_1035_RULE)
+        if dig(each, "schema", "openAPIV3Schema") is None:
+            yield errors.required(f"{where}.schema.openAPIV3Schema")
+            continue
+        same = all(other.get("schema") == each.get("schema") for other in versions)
+        yield from schema_faults(each["schema"]["openAPIV3Schema"],
+                                 "spec.validation.openAPIV3Schema" if same else f"{where}.schema.openAPIV3Schema")
+        if same:
+            break
+
+
+class CustomStrategy(Strategy):
+    """The rules of a kind that somebody defined: its schema says most of them."""
+
+    def __init__(self, crd: Object, version: Object) -> None:
+        super().__init__(("counts_generations",))
+        self.schema: Object = version["schema"]["openAPIV3Schema"]
+        self.has_status = "status" in version.get("subresources", {})
+        self.ending = bool(crd["metadata"].get("deletionTimestamp"))
+        self.resource = crd["spec"]["names"]["plural"], crd["spec"]["group"]
+        self.columns: list[Object] = version.get("additionalPrinterColumns", [])
+        scale = version.get("subresources", {}).get("scale", {})
+        self.scale_paths = tuple(scale.get(f"{each}Path", "") for each in ("specReplicas", "statusReplicas", "labelSelector"))
+        self.selectable = [each["jsonPath"] for each in version.get("selectableFields", [])]
+
+    def default(self, obj: Object) -> None:
+        list(prune(self.schema, obj, whole=True))
+        for name in set(obj["metadata"]) - set(METADATA):
+            del obj["metadata"][name]
+        fill_in(self.schema, obj)
+
+    def unknown(self, obj: Object) -> list[str]:
+        """The paths of fields that the schema doesn't know."""
+        strange = [f"metadata.{name}" for name in obj["metadata"] if name not in METADATA]
+        return sorted([*prune(self.schema, copy(obj), whole=True), *strange])
+
+    def prepare_for_create(self, obj: Object) -> None:
+        if self.ending:
+            plural, group = self.resource
+            raise errors.forbidden(plural, obj["metadata"].get("name", ""), "create not allowed while custom resource "
+                                   "definition is terminating", group)
+        if self.has_status:
+            obj.pop("status", None)
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        if not self.has_status:
+            return
+        if subresource == "status":
+            kept, meta = {"status": obj["status"]} if "status" in obj else {}, obj["metadata"]
+            meta.clear()
+            meta.update(copy(old["metadata"]))
+            obj.clear()
+            obj.update({**{key: copy(value) for key, value in old.items() if key != "status"}, **kept, "metadata": meta})
+            return
+        obj.pop("status", None)
+        if "status" in old:
+            obj["status"] = old["status"]
+
+    def validate(self, obj: Object) -> Causes:
+        path = self.scale_paths[0]
+        below = [each for each in find(obj, path) if path and isinstance(each, int) and each < 0]
+        return [*faults(self.schema, obj), *(errors.invalid_value(path, each, "should be a non-negative integer")
+                                             for each in below)]
+
+    def field(self, obj: Object, name: str) -> str | None:
+        if f".{name}" not in self.selectable:
+            return super().field(obj, name)
+        value: Any = next(iter(find(obj, f".{name}")), "")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
+    ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy}

@@ -1,0 +1,137 @@
+"""Admission by those whom the cluster's owner asks: a question over HTTPS, an answer that allows, refuses or changes.
+
+Genuine counterpart: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+"""
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tinykube.api.admission import Admit, Change
+from tinykube.api.listing import plain_error
+from tinykube.machinery.errors import internal
+from tinykube.machinery.objects import Object, copy, labels, new_uid
+from tinykube.machinery.patch import json_patch
+from tinykube.machinery.selectors import selector_of
+from tinykube.machinery.wire import Request, Response
+
+if TYPE_CHECKING:
+    from tinykube.api.server import ApiServer
+
+GROUP = "admissionregistration.k8s.io"
+Dialer = Callable[[str, str, Request, float], Awaitable[Response]]    # URL, certificate of its authority, request, seconds
+
+
+def webhooks(kind: str, dial: Dialer) -> Admit:
+    """A plugin that asks the webhooks of one kind, mutating or validating, in the order of their names."""
+    async def ask_all(server: ApiServer, change: Change) -> None:
+        if change.resource.group == GROUP:
+            return                                   # else nobody could take a broken one away
+        cache, again = server.caches[GROUP, f"{kind}webhookconfigurations"], list[Object]()
+        await cache.start()
+        hooks = [hook for _, record in sorted(cache.state.items()) for hook in record.obj.get("webhooks") or []]
+        for at, hook in enumerate(hooks):
+            before = copy(change.object)
+            await ask(server, hook, kind, change, dial)
+            if change.object != before:
+                again = [each for each in hooks[:at] if each.get("reinvocationPolicy") == "IfNeeded"]
+        for hook in again:
+            await ask(server, hook, kind, change, dial)
+    ask_all.__name__ = f"{kind}_webhooks"
+    return ask_all
+
+
+async def concerns(server: ApiServer, hook: Object, change: Change) -> bool:
+    """Whether a webhook wants to be asked about a change: by its rules, and by the labels of namespace and object."""
+    resource, home = change.resource, change.namespace or (change.name if change.resource.plural == "namespaces" else "")
+    plural = f"{resource.plural}/{change.subresource}" if change.subresource else resource.plural
+    wanted = {"operations": {change.operation}, "apiGroups": {resource.group}, "apiVersions": {resource.version},
+              "resources": {plural, "*/*", f"*/{change.subresource}", f"{resource.plural}/*"}}
+    if not any(all({"*" if field != "resources" or not change.subresource else "*/*", *values} & set(rule.get(field, []))
+                   for field, values in wanted.items())
+               and rule.get("scope", "*") in ("*", "Namespaced" if resource.namespaced else "Cluster")
+               for rule in hook.get("rules") or []):
+        return False
+    found = await server.registry("namespaces").find("", home) if home else None
+    if found and not selector_of(hook.get("namespaceSelector") or {}).matches(labels(found.obj)):
+        return False
+    return any(selector_of(hook.get("objectSelector") or {}).matches(labels(each)) for each in (change.object, change.old) if each)
+
+
+async def ask(server: ApiServer, hook: Object, kind: str, change: Change, dial: Dialer) -> None:
+    """Ask one webhook, if it is concerned, and do as it says. If it can't be asked, its failurePolicy decides."""
+    if not await concerns(server, hook, change):
+        return
+    uid = new_uid(server.random)
+    try:
+        said = await answer(server, hook, review(change, uid), dial)
+        if said.get("uid") != uid:
+            raise ValueError(f'received invalid webhook response: expected response.uid="{uid}", got "{said.get("uid")}"')
+        if said.get("patch") and kind == "validating":
+            raise ValueError("received invalid webhook response: validating webhook may not return response.patch")
+    except (OSError, ValueError) as error:
+        if hook.get("failurePolicy") == "Ignore":
+            server.log.add("api", "webhook failed", webhook=hook["name"], error=str(error))
+            return
+        raise internal(f'failed calling webhook "{hook["name"]}": {error}') from None
+    change.request.notes.setdefault("warnings", []).extend(said.get("warnings") or [])
+    if not said.get("allowed"):
+        status = said.get("status") or {}
+        why = f"denied the request: {status['message']}" if status.get("message") else "denied the request without explanation"
+        refusal = plain_error(status.get("code") or 400, f'admission webhook "{hook["name"]}" {why}')
+        refusal.reason = status.get("reason", "")
+        raise refusal
+    if said.get("patch") and change.object is not None:
+        patched = json_patch(change.object, json.loads(base64.b64decode(said["patch"])))
+        change.object.clear()
+        change.object.update(patched)
+
+
+def review(change: Change, uid: str) -> Object:
+    """The question: an AdmissionReview that says who wants to do what."""
+    resource, user = change.resource, change.user
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    place = {"group": resource.group, "version": resource.version, "resource": resource.plural}
+    who = {"username": user.name, "groups": list(user.groups), **({"uid": user.uid} if user.uid else {})}
+    return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": uid, "kind": kind, "resource": place, "requestKind": kind, "requestResource": place,
+        **({"subResource": change.subresource, "requestSubResource": change.subresource} if change.subresource else {}),
+        "name": change.name, **({"namespace": change.namespace} if change.namespace else {}),
+        "operation": change.operation, "userInfo": who, "object": change.object, "oldObject": change.old,
+        "dryRun": bool(change.request.params("dryRun")),
+        "options": {"kind": f"{change.operation.title()}Options", "apiVersion": "meta.k8s.io/v1"}}}
+
+
+async def answer(server: ApiServer, hook: Object, question: Object, dial: Dialer) -> Object:
+    """What a webhook answers. Raises OSError or ValueError if that is no answer."""
+    config, seconds = hook["clientConfig"], hook.get("timeoutSeconds") or 10
+    url = config.get("url") or await address(server, config["service"])
+    ca = base64.b64decode(config.get("caBundle") or "").decode()
+    sent = Request("POST", "", (("timeout", f"{seconds}s"),), {
+        "content-type": "application/json", "user-agent": "kube-apiserver-admission"}, json.dumps(question).encode())
+    try:
+        response = await dial(url, ca, sent, seconds)
+    except OSError as error:
+        why = "context deadline exceeded" if isinstance(error, TimeoutError) else str(error)
+        raise OSError(f'failed to call webhook: Post "{url}?timeout={seconds}s": {why}') from None
+    if response.status != 200:
+        raise OSError('failed to call webhook: an error on the server ("unknown") has prevented the request from succeeding')
+    body = response.json()
+    if not isinstance(body, dict) or not body.get("response"):
+        raise ValueError("received invalid webhook response: webhook response was absent")
+    return body["response"]  # type: ignore[no-any-return]
+
+
+async def address(server: ApiServer, service: Object) -> str:
+    """Where a Service's first ready endpoint listens, as far as the cluster's EndpointSlices know. Raises OSError."""
+    path, port, name = service.get("path", "/"), service.get("port", 443), f"{service['name']}.{service['namespace']}.svc"
+    cache = server.caches["discovery.k8s.io", "endpointslices"]
+    await cache.start()
+    for record in cache.state.values():
+        of = labels(record.obj).get("kubernetes.io/service-name")
+        if (record.obj["metadata"]["namespace"], of) == (service["namespace"], service["name"]) and record.obj.get("endpoints"):
+            target = record.obj["ports"][0]["port"]
+            return f"https://{record.obj['endpoints'][0]['addresses'][0]}:{target}{path}"
+    raise OSError(f'failed to call webhook: Post "https://{name}:{port}{path}": service "{service["name"]}" not found')
