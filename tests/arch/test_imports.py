@@ -21,7 +21,8 @@ ARROWS = {
     "runtime": {"machinery"},
     "cluster": {"machinery", "store", "api", "client", "scheduler", "kubelet", "runtime"},
 }
-TRANSPORTS = {"api/http.py", "client/http.py", "kubelet/http.py", "runtime/process.py", "store/directory.py", "runtime/docker.py",
+TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/http.py", "kubelet/http.py", "runtime/process.py",
+              "store/directory.py", "runtime/docker.py",
               "runtime/shim.py"}
 IMPURE = {"threading", "socket", "subprocess", "multiprocessing", "selectors", "socketserver", "http", "urllib.request"}
 AMBIENT = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow"),

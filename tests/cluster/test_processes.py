@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from tinykube.client.rest import Client
 from tinykube.cluster.cli import main, seats_of
 from tinykube.cluster.waiting import wait_for
 from tinykube.machinery.clock import SystemClock
+
+from tests.behaviour.target import wait
 
 from .test_cluster import pod, processes_below
 
@@ -121,7 +124,13 @@ def test_bad_arguments(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_seats_know_the_server_by_the_kubeconfig_alone(home: Path) -> None:
     assert main(["up", "-d", str(home), "-n", "0"]) == 0
     config = yaml.safe_load((home / "kubeconfig").read_text())
-    assert config["clusters"][0]["cluster"]["server"].startswith("http://127.0.0.1:")
+    assert config["clusters"][0]["cluster"]["server"].startswith("https://127.0.0.1:")
+    secret = [home / "kubeconfig", *(home / "pki").iterdir()]
+    assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
+    trail = home / "logs" / "audit.jsonl"
+    wait(lambda: "\n" in trail.read_text(), "a request of the scheduler")
+    who = {json.loads(line)["user"]["username"] for line in trail.read_text().splitlines()}
+    assert who == {"system:kube-scheduler"}, "each seat is itself"
     for seat in seats_of(home):
         command = Path(f"/proc/{seat.pid()}/cmdline")
         if command.exists():

@@ -7,12 +7,14 @@ import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator
+from ssl import SSLContext
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
 
+from tinykube.api.tls import TlsSite, connected_user
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
@@ -22,25 +24,27 @@ BODY_LIMIT = 3 << 20              # bytes in one request, the genuine api-server
 IDLE = 90.0                       # seconds that a connection may wait for a complete request head
 STALL = 30.0                      # seconds without progress, sending or receiving, after which a client is cut off
 SEND_BUFFER = 128 << 10           # bytes that the system holds for one client that does not read
+ACT_AS = "impersonate-"           # the headers that may come more than once, and are then kept apart
 GRACE = 2.0                       # seconds that running requests get when the server stops
 
 
 async def serve(handler: Handler, *, host: str = "127.0.0.1", port: int = 0, log: EventLog | None = None,
-                body_limit: int = BODY_LIMIT, idle: float = IDLE, stall: float = STALL) -> Server:
+                body_limit: int = BODY_LIMIT, idle: float = IDLE, stall: float = STALL,
+                tls: SSLContext | None = None) -> Server:
     """Listen, and answer each request by `handler`. Port 0 takes a free one. The caller closes the server.
 
-    Raises OSError, in words, when the port is taken, and ValueError for an address that others could reach:
-    there is neither encryption nor authentication yet.
+    Raises OSError, in words, when the port is taken, and ValueError for an address that others could reach,
+    unless there is encryption (`tls`), and with it a way to know who asks.
     """
-    if not ipaddress.ip_address(host).is_loopback:
+    if not tls and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"cannot listen on {host}: plain HTTP stays on this machine, use 127.0.0.1")
-    server = Server(handler, log, body_limit, stall)
+    server = Server(handler, log, body_limit, stall, "https" if tls else "http")
     listener = _Listener(server.answer, handler_cancellation=True, keepalive_timeout=idle, access_log=None,
                          logger=_silent(), lingering_time=stall, auto_decompress=False)
     server.runner = web.ServerRunner(listener, handle_signals=False, shutdown_timeout=GRACE)
     await server.runner.setup()
-    site = web.TCPSite(server.runner, host, port, backlog=1024)
     try:
+        site = TlsSite(server.runner, host, port, tls) if tls else web.TCPSite(server.runner, host, port, backlog=1024)
         await site.start()
     except OSError as error:
         await server.runner.cleanup()
@@ -48,7 +52,7 @@ async def serve(handler: Handler, *, host: str = "127.0.0.1", port: int = 0, log
             raise OSError(errno.EADDRINUSE, f"cannot listen on {host}:{port}: another program has this port; "
                           "stop it, or choose port 0 for any that is free") from None
         raise
-    server.host, server.port = host, server.runner.addresses[0][1]
+    server.host, server.port = host, site.port
     return server
 
 
@@ -59,15 +63,16 @@ class Server:
     host: str
     port: int
 
-    def __init__(self, handler: Handler, log: EventLog | None, body_limit: int, stall: float) -> None:
-        self.handler, self.log, self.body_limit, self.stall = handler, log, body_limit, stall
+    def __init__(self, handler: Handler, log: EventLog | None, body_limit: int, stall: float,
+                 scheme: str = "http") -> None:
+        self.handler, self.log, self.body_limit, self.stall, self.scheme = handler, log, body_limit, stall, scheme
         self.closing = False
         self._streams: set[asyncio.Task[Any]] = set()
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Server:
         return self
@@ -99,6 +104,7 @@ class Server:
 
     async def _read(self, incoming: web.BaseRequest) -> Request:
         headers = {name.lower(): value for name, value in incoming.headers.items()}
+        headers |= {name: "\n".join(incoming.headers.getall(name)) for name in headers if name.startswith(ACT_AS)}
         try:
             async with asyncio.timeout(self.stall):
                 body = await self._read_body(incoming, headers) if incoming.body_exists else b""
@@ -107,7 +113,9 @@ class Server:
         except (web.RequestPayloadError, ValueError) as error:
             raise errors.bad_request(f"the body of the request is malformed: {error}") from None
         query = parse_qsl(incoming.rel_url.raw_query_string, keep_blank_values=True)
-        return Request(incoming.method, incoming.path, tuple(query), headers, body)
+        connection = incoming.transport.get_extra_info("ssl_object") if incoming.transport else None
+        return Request(incoming.method, incoming.path, tuple(query), headers, body, connected_user(connection),
+                       incoming.remote or "")
 
     async def _read_body(self, incoming: web.BaseRequest, headers: dict[str, str]) -> bytes:
         if (incoming.content_length or 0) > self.body_limit:

@@ -95,7 +95,8 @@ def read_table(path: Path) -> Iterator[Resource]:
             row["namespaced"], tuple(row.get("shortNames", ())), tuple(row.get("categories", ())),
             tuple(row.get("verbs", ALL_VERBS)), subresources_of(row), row.get("prefix", ""), same,
             row.get("warning", ""), KEPT_FOR.get((group, plural), 0), row.get("hash", ""))
-        first.setdefault(found.stored_at, found)
+        if found.stored_at:
+            first.setdefault(found.stored_at, found)
         yield found
 
 

@@ -106,6 +106,16 @@ class Background:
         return self.cluster.url
 
     @property
+    def ca(self) -> str:
+        """The file that says whom to trust."""
+        return self.cluster.ca
+
+    @property
+    def cert(self) -> tuple[str, str]:
+        """The files by which one is the administrator: `requests.get(url, cert=c.cert, verify=c.ca)`."""
+        return self.cluster.cert
+
+    @property
     def kubeconfig(self) -> Path:
         """The file that leads kubectl and other clients here."""
         return self.cluster.kubeconfig

@@ -11,12 +11,11 @@ import json
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
-from tinykube.client.kubeconfig import write
 from tinykube.cluster.capacity import node_capacities
 from tinykube.cluster.process import Seat
 from tinykube.cluster.storeseat import add_command
@@ -105,7 +104,7 @@ def start(seats: list[Seat], seconds: float = 60) -> None:
 
 
 def prepare(directory: Path, arguments: argparse.Namespace) -> None:
-    """Write what the seats read: the settings, and the kubeconfig by which they find the server."""
+    """Write what the seats read: the settings, and the kubeconfigs by which they find the server."""
     directory.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,7 +116,18 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
         port = probe.getsockname()[1]
     settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime}
     (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
-    write(directory / "kubeconfig", f"http://127.0.0.1:{port}")
+    introduce(directory, f"https://127.0.0.1:{port}", settings["nodes"])
+
+
+def introduce(directory: Path, url: str, nodes: Iterable[str]) -> None:
+    """Make an authority, and give each seat an identity of its own, with no more rights than it needs."""
+    from tinykube.cluster.identities import ADMIN, SCHEDULER, Identities, node_user
+    identities, place = Identities(), directory / "pki"
+    identities.save(place)
+    identities.kubeconfig(directory / "kubeconfig", url, ADMIN)
+    identities.kubeconfig(place / "scheduler.kubeconfig", url, SCHEDULER)
+    for node in nodes:
+        identities.kubeconfig(place / f"{node}.kubeconfig", url, node_user(node))
 
 
 def end(how: Callable[[Path], dict[str, str]], arguments: argparse.Namespace) -> None:
@@ -146,7 +156,8 @@ def take_down(directory: Path) -> dict[str, str]:
     outcomes = halt(directory)
     (directory / "cluster.json").unlink(missing_ok=True)
     (directory / "kubeconfig").unlink(missing_ok=True)
-    shutil.rmtree(directory / "store", ignore_errors=True)
+    for name in ("store", "pki"):
+        shutil.rmtree(directory / name, ignore_errors=True)
     return outcomes
 
 

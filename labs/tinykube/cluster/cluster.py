@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
 from tinykube.cluster.capacity import Capacity, node_capacities
+from tinykube.cluster.identities import ADMIN, SCHEDULER, Identities, node_user
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
@@ -27,7 +29,7 @@ from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
-from tinykube.machinery.wire import Request, Response
+from tinykube.machinery.wire import Request, Response, User, as_user
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import LocalStorage
 from tinykube.store.directory import open_storage
@@ -41,13 +43,13 @@ class Cluster:
     def __init__(self, nodes: int | Iterable[str] | Mapping[str, Capacity] = 1, *,
                  without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
                  clock: Clock | None = None, port: int = 0, directory: str | Path | None = None,
-                 data: str | Path | None = None) -> None:
+                 data: str | Path | None = None, secure: bool = True) -> None:
         self.capacities = node_capacities(nodes)
         self.without = set(without)
         unknown = self.without - set(PARTS)
         if unknown:
             raise ValueError(f"without: unknown part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-        self.runtime, self.seed, self.port = runtime, seed, port
+        self.runtime, self.seed, self.port, self.secure = runtime, seed, port, secure
         self.clock: Clock = clock or SystemClock()
         self.own_directory = directory is None
         self.directory = Path(directory or Path(tempfile.gettempdir()) / f"tinykube-{secrets.token_hex(4)}")
@@ -58,7 +60,8 @@ class Cluster:
         self.storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.api: ApiPart | None = None
-        self.url = ""
+        self.url = self.ca = ""
+        self.cert = ("", "")                                           # the administrator's certificate and key
         self.kubeconfig = self.directory / "kubeconfig"
         self.client = self.client_of("tinykube-cluster")
 
@@ -120,9 +123,18 @@ class Cluster:
         """A source of randomness of one's own, so that the order in which parts ask does not matter."""
         return Random(f"{self.seed}/{who}")
 
-    def client_of(self, user_agent: str) -> Client:
-        """A client that speaks to the api-server without a network between."""
-        return Client(self.send, user_agent)
+    @cached_property
+    def identities(self) -> Identities:
+        """The authority of this cluster, made when it is first asked for."""
+        return Identities()
+
+    def client_of(self, user_agent: str, user: User = ADMIN) -> Client:
+        """A client that speaks to the api-server as a user, without a network between."""
+        return Client(as_user(self.send, user), user_agent)
+
+    def kubeconfig_for(self, user: User) -> Path:
+        """A kubeconfig for somebody else than the administrator."""
+        return self.identities.kubeconfig(self.directory / f"{user.name.replace(':', '-')}.kubeconfig", self.url, user)
 
     async def send(self, request: Request) -> Response:
         """One request to the api-server as it is now: it may have been stopped, or started anew."""
@@ -132,9 +144,14 @@ class Cluster:
 
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
-        self.api = await ApiPart.start(self.storage, self.dial, self.port, self.clock, self.random("api"), self.log)
+        self.api = await ApiPart.start(self.storage, self.dial, self.port, self.clock, self.random("api"), self.log,
+                                       self.identities.guard if self.secure else None)
         self.port, self.url = self.api.http.port, self.api.http.url
-        write_kubeconfig(self.kubeconfig, self.url)
+        if not self.secure:
+            write_kubeconfig(self.kubeconfig, self.url)
+        elif not self.ca:
+            self.identities.kubeconfig(self.kubeconfig, self.url, ADMIN)
+            self.ca, self.cert = self.identities.files(self.directory, ADMIN)
         return self.stop_api
 
     async def stop_api(self) -> None:
@@ -145,7 +162,7 @@ class Cluster:
 
     async def start_scheduler(self) -> Callable[[], Awaitable[None]]:
         """A scheduler, with a client of its own."""
-        scheduler = Scheduler(self.client_of("tinykube-scheduler"), clock=self.clock,
+        scheduler = Scheduler(self.client_of("tinykube-scheduler", SCHEDULER), clock=self.clock,
                               random=self.random("scheduler"), log=self.log)
         await scheduler.start()
         self.schedulers.append(scheduler)
@@ -173,7 +190,8 @@ class Cluster:
             runtime = make_runtime(self.runtime, node, directory / "runtime", keep=False, clock=self.clock,
                                    random=self.random(f"runtime/{node}"))
             self.nodes[node] = NodePart(node, runtime, self.capacities[node], directory, self.clock, self.log)
-        await self.nodes[node].start(self.client_of(f"tinykube-kubelet/{node}"), self.random(f"kubelet/{node}"))
+        await self.nodes[node].start(self.client_of(f"tinykube-kubelet/{node}", node_user(node)),
+                                     self.random(f"kubelet/{node}"))
         return self.nodes[node].stop
 
     @property

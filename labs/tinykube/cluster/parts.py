@@ -11,11 +11,14 @@ from pathlib import Path
 from random import Random
 
 from tinykube.api import new_server
+from tinykube.api.access import doorkeepers
+from tinykube.api.audit import Write
 from tinykube.api.http import Server, serve
 from tinykube.api.server import ApiServer
 from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
 from tinykube.cluster.dialer import ask_webhook
+from tinykube.cluster.identities import Guard
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.server import KubeletServer
 from tinykube.machinery.clock import Clock
@@ -51,12 +54,13 @@ class ApiPart:
     http: Server
 
     @classmethod
-    async def start(cls, storage: Storage, dial: Dial, port: int, clock: Clock, random: Random,
-                    log: EventLog) -> ApiPart:
-        """Start the api-server on a storage, and listen."""
-        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial, dial=ask_webhook)
+    async def start(cls, storage: Storage, dial: Dial, port: int, clock: Clock, random: Random, log: EventLog,
+                    guard: Guard | None = None, audit: Write | None = None) -> ApiPart:
+        """Start the api-server on a storage, and listen; without a guard, to everybody on this machine."""
+        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial, dial=ask_webhook,
+                            plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
         await server.start()
-        return cls(server, await serve(server.handle, port=port))
+        return cls(server, await serve(server.handle, port=port, tls=guard.tls if guard else None))
 
     async def stop(self) -> None:
         """Stop answering; the storage stays with whoever has it."""

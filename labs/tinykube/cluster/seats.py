@@ -37,15 +37,19 @@ class Surroundings:
 
 def api_seat(at: Surroundings) -> Main:
     """The api-server with its store, on the port that `up` chose, and connections to the kubelets."""
+    from tinykube.cluster.identities import load_guard
     from tinykube.cluster.parts import ApiPart, Dialer
     from tinykube.store.directory import open_storage
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
         dialer, storage = Dialer(), open_storage(at.directory / "store", at.clock, at.log)
-        part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log)
-        yield
-        await part.stop()
+        with (at.directory / "logs" / "audit.jsonl").open("w", buffering=1) as trail:
+            part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log,
+                                       load_guard(at.directory / "pki"),
+                                       lambda event: trail.write(json.dumps(event) + "\n"))
+            yield
+            await part.stop()
         await dialer.close()
         await storage.aclose()
     return main
@@ -60,7 +64,7 @@ def scheduler_seat(at: Surroundings) -> Main:
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
-        async with HttpTransport.from_access(load(at.directory / "kubeconfig")) as transport:
+        async with HttpTransport.from_access(load(at.directory / "pki" / "scheduler.kubeconfig")) as transport:
             scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=at.clock, random=at.random, log=at.log)
             await scheduler.start()
             yield
@@ -82,7 +86,7 @@ def kubelet_seat(at: Surroundings, node: str) -> Main:
         runtime = make_runtime(at.settings["runtime"], node, directory / "runtime", keep=True, clock=at.clock,
                                random=at.random)
         part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
-        async with (HttpTransport.from_access(load(at.directory / "kubeconfig")) as transport,
+        async with (HttpTransport.from_access(load(at.directory / "pki" / f"{node}.kubeconfig")) as transport,
                     await serve(part.handle) as server):
             await part.start(Client(transport, f"tinykube-kubelet/{node}"), at.random, server.port)
             yield

@@ -1,0 +1,87 @@
+"""Who is who in a cluster: an authority of its own, a certificate for the server, an identity for each seat.
+
+Genuine counterpart: kubeadm's `init phase certs` and `init phase kubeconfig`.
+"""
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tinykube.api.keys import Authority, EcSigner, Identity, key_pem
+from tinykube.api.tls import server_tls
+from tinykube.client.kubeconfig import kubeconfig
+from tinykube.machinery.wire import User
+
+ADMIN = User("kubernetes-admin", ("system:masters",))
+SCHEDULER = User("system:kube-scheduler")
+API_SERVER = "kube-apiserver"
+
+
+def node_user(node: str) -> User:
+    """Who a kubelet is: its node, and one of the nodes."""
+    return User(f"system:node:{node}", ("system:nodes",))
+
+
+def write_secret(path: Path, text: bytes) -> Path:
+    """Write a file that its owner alone can read, from its first byte on."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(text)
+    return path
+
+
+def write_access(path: Path, url: str, ca: bytes, certificate: bytes, key: bytes) -> Path:
+    """Write a kubeconfig that trusts one authority and shows one certificate, and return its path."""
+    config = kubeconfig(url)
+    texts = {"certificate-authority-data": ca, "client-certificate-data": certificate, "client-key-data": key}
+    encoded = {name: base64.b64encode(text).decode() for name, text in texts.items()}
+    config["clusters"][0]["cluster"]["certificate-authority-data"] = encoded.pop("certificate-authority-data")
+    config["users"][0]["user"] = encoded
+    return write_secret(path, yaml.safe_dump(config, sort_keys=False).encode())
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What an api-server needs to know friend from stranger: how to speak TLS, and with what to sign tokens."""
+
+    tls: ssl.SSLContext
+    signer: EcSigner
+
+
+class Identities:
+    """The authority of a cluster, the keys of its api-server, and all whom it has signed for."""
+
+    def __init__(self) -> None:
+        self.authority = Authority()
+        self.server = self.authority.server(API_SERVER)
+        self.guard = Guard(server_tls(self.server, self.authority.certificate), EcSigner())
+
+    def kubeconfig(self, path: Path, url: str, user: User) -> Path:
+        """Write a kubeconfig for a user."""
+        mine = self.authority.client(user.name, user.groups)
+        return write_access(path, url, self.authority.certificate, mine.certificate, mine.key)
+
+    def files(self, directory: Path, user: User) -> tuple[str, tuple[str, str]]:
+        """Write what programs ask for that read no kubeconfig: whom to trust, certificate and key; the paths."""
+        mine = self.authority.client(user.name, user.groups)
+        texts = {"ca.crt": self.authority.certificate, "admin.crt": mine.certificate, "admin.key": mine.key}
+        ca, certificate, key = (str(write_secret(directory / name, text)) for name, text in texts.items())
+        return ca, (certificate, key)
+
+    def save(self, directory: Path) -> None:
+        """Write what the process of an api-server needs. The authority's own key stays with us, and goes with us."""
+        for name, text in (("ca.crt", self.authority.certificate), ("api.crt", self.server.certificate),
+                           ("api.key", self.server.key), ("accounts.key", key_pem(self.guard.signer.key))):
+            write_secret(directory / name, text)
+
+
+def load_guard(directory: Path) -> Guard:
+    """What `save` wrote, as the api-server needs it."""
+    ca, certificate, key, accounts = ((directory / name).read_bytes()
+                                      for name in ("ca.crt", "api.crt", "api.key", "accounts.key"))
+    return Guard(server_tls(Identity(certificate, key), ca), EcSigner(accounts))
