@@ -39,15 +39,17 @@ def start(processes: GuardedProcesses, side: Side, name: str, *flags: str) -> No
 
 def refused(side: Side) -> Counter[tuple[str, str, str]]:
     """What components asked for in vain, for want of a right: who, verb, resource."""
-    return Counter((event["user"].get("username", ""), event["verb"], (event.get("objectRef") or {}).get("resource", event["requestURI"]))
+    return Counter((event["user"].get("username", ""), event["verb"],
+                    (event.get("objectRef") or {}).get("resource", event["requestURI"]))
                    for event in side.audit() if event.get("responseStatus", {}).get("code") in (401, 403)
                    and event["user"].get("username") != "system:anonymous")
 
 
 def asked(side: Side, user: str, verb: str, resource: str) -> bool:
     """Whether somebody did something, and it worked."""
+    answered = [event for event in side.audit() if "responseStatus" in event]
     return any(event["user"].get("username") == user and event["verb"] == verb and event["responseStatus"]["code"] < 300
-               and (event.get("objectRef") or {}).get("resource") == resource for event in side.audit() if "responseStatus" in event)
+               and (event.get("objectRef") or {}).get("resource") == resource for event in answered)
 
 
 def controllers(side: Side) -> set[str]:
