@@ -25,10 +25,6 @@ from tinykube.client.kubeconfig import load
 from genuine.resources import asker, resources
 
 DATA = Path(__file__).parents[1] / "tinykube" / "api" / "data"
-TABLES = {
-    "pods": "api/v1", "nodes": "api/v1", "namespaces": "api/v1", "configmaps": "api/v1", "events": "api/v1",
-    "leases": "apis/coordination.k8s.io/v1",
-}
 PACKAGES = {                             # short name: module, folder, the apiVersion of its kinds
     "core": "k8s.io/api core/v1 v1", "meta": "k8s.io/apimachinery pkg/apis/meta/v1 meta.k8s.io/v1",
     **{name: f"k8s.io/api {name}/v1 {group}/v1" for name, group in {
@@ -79,9 +75,15 @@ def references(node: Any) -> Iterator[str]:
 
 
 def columns(fetch: Fetch) -> dict[str, Any]:
-    """The column definitions of each resource's Table."""
-    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
-    return {name: fetch(f"/{where}/{name}?limit=1", accept)["columnDefinitions"] for name, where in TABLES.items()}
+    """The column definitions of each resource's Table, by plural; of two groups with one plural, the first counts."""
+    accept, found = "application/json;as=Table;v=v1;g=meta.k8s.io", dict[str, Any]()
+    places = ["api/v1", *(f"apis/{version['groupVersion']}" for group in fetch("/apis")["groups"]
+                          for version in group["versions"])]
+    for where in places:
+        for name in (each["name"] for each in fetch(f"/{where}")["resources"] if "list" in each["verbs"]):
+            if name not in found:
+                found[name] = fetch(f"/{where}/{name}?limit=1", accept)["columnDefinitions"]
+    return dict(sorted(found.items()))
 
 
 def protobuf(version: str) -> dict[str, Any]:

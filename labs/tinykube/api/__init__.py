@@ -3,7 +3,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinykube.api import apply, customresources, discovery, openapi, partial, plugins, protobuf, protowrite, table
+from tinykube.api import (
+    apply,
+    cells,
+    customresources,
+    discovery,
+    openapi,
+    partial,
+    plugins,
+    protobuf,
+    protowrite,
+    table,
+)
 from tinykube.api.server import ApiServer
 from tinykube.store import Storage
 
@@ -13,6 +24,7 @@ def new_server(storage: Storage, **options: Any) -> ApiServer:
 
     `admission_off` names plugins that are not to be asked, `dial` reaches webhooks.
     """
+    cells.learn_words()
     admission = plugins.install(options.pop("admission_off", plugins.NEED_CONTROLLERS), options.pop("dial", None))
     parts = [discovery.install, openapi.install, table.install, partial.install, protobuf.install,
              protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]

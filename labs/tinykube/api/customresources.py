@@ -16,7 +16,7 @@ from tinykube.api.jsonpath import find
 from tinykube.api.registry import Record
 from tinykube.api.requestinfo import RequestInfo
 from tinykube.api.resources import STATUS, Resource, Subresource
-from tinykube.api.scaling import scale
+from tinykube.api.customscale import scale
 from tinykube.api.table import age, table, wants_table
 from tinykube.api.verbs import Call, remove
 from tinykube.machinery.errors import ApiError, unsupported_media_type

@@ -1,14 +1,27 @@
 """What the server fills in where a manifest says nothing, so that everybody reads the same full object.
 
+Nearly all of it is a table, asked of a genuine server: a type, a field, a value, and sometimes a condition.
+
 Genuine counterpart: k8s.io/kubernetes/pkg/apis/core/v1/defaults.go.
 """
 from __future__ import annotations
 
+import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from tinykube.machinery.objects import Object, dig
+from tinykube.api.fields import Branch, holds, of_kind, visit
+from tinykube.api.openapi import typed
+from tinykube.machinery.objects import Object, copy, dig
+
+DEFAULTS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "defaults.json").read_text())
 
 KINDS_OF_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+TEMPLATE = ("spec", "template", "spec")
+POD_SPECS = {                            # where the kinds that are pods, or make pods, have a pod's spec
+    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "CronJob": ("spec", "jobTemplate", *TEMPLATE),
+    **dict.fromkeys(("ReplicationController", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job"), TEMPLATE)}
 
 
 def fill(obj: Any, **defaults: Any) -> None:
@@ -25,14 +38,47 @@ def items(obj: Any, name: str) -> list[Object]:
     return [item if isinstance(item, dict) else {} for item in found] if isinstance(found, list) else []
 
 
-def default_pod(pod: Object) -> None:
-    """The defaults of a pod."""
-    fill(pod, spec={})
-    spec = pod["spec"]
-    fill(spec, restartPolicy="Always", terminationGracePeriodSeconds=30, dnsPolicy="ClusterFirst", securityContext={},
-         schedulerName="default-scheduler", enableServiceLinks=True)
-    if spec["terminationGracePeriodSeconds"] < 0:
-        spec["terminationGracePeriodSeconds"] = 1
+@cache
+def defaults_of(api_version: str, kind: str) -> Branch | None:
+    """The entries of the table that concern objects of a kind."""
+    return of_kind(DEFAULTS, api_version, kind)
+
+
+@cache
+def has_spec(api_version: str, kind: str) -> bool:
+    """Whether objects of a kind have a spec. Then a missing one is an empty one."""
+    group, _, version = api_version.rpartition("/")
+    return "spec" in typed(group, version, kind).resolved().get("properties", {})
+
+
+def fill_in(obj: Object) -> None:
+    """Fill in what the table knows. Where zero counts as missing, an empty text or a 0 is replaced, too."""
+    if obj.get("spec") is None and has_spec(obj["apiVersion"], obj["kind"]):
+        obj["spec"] = {}
+    for _, value, entries in visit(obj, defaults_of(obj["apiVersion"], obj["kind"])):
+        given = {name for name in value if value[name] not in (None, "", [])}
+        for entry in entries:
+            have = value.get(entry["field"])
+            missing = have is None or ("zero" in entry and have in ("", 0)) or (have == [] and entry["value"] is None)
+            if missing and holds(entry.get("if", ""), value, given):
+                value[entry["field"]] = copy(entry["value"])
+
+
+def default_pod(obj: Object) -> None:
+    """What in a pod's spec follows from other fields, so that no table can say it."""
+    path = POD_SPECS.get(obj["kind"])
+    if not path:
+        return
+    inner: Any = obj
+    for step in path:
+        if step == "spec":
+            fill(inner, spec={}, metadata={})
+        elif obj["kind"] != "ReplicationController":         # there alone, a template may be left out
+            fill(inner, **{step: {}})
+        inner = dig(inner, step)
+    spec = dig(obj, *path)
+    for container in items(spec, "ephemeralContainers"):         # another type, the same fields
+        fill(container, **{entry["field"]: copy(entry["value"]) for entry in DEFAULTS["core.v1.Container"]})
     for kind in KINDS_OF_CONTAINERS:
         for container in items(spec, kind):
             default_container(container)
@@ -43,26 +89,16 @@ def default_pod(pod: Object) -> None:
     for volume in items(spec, "volumes"):
         if not set(volume) - {"name"}:
             volume["emptyDir"] = {}
-        for source in ("configMap", "secret", "projected", "downwardAPI"):
-            fill(volume.get(source), defaultMode=420)
 
 
 def default_container(container: Object) -> None:
-    """The defaults of one container. An image without a tag, or with `latest`, is pulled each time."""
+    """An image without a tag, or with `latest`, is pulled each time. What is limited is asked for as well."""
     latest = tag_of(str(container.get("image") or "")) == "latest"
-    fill(container, resources={}, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File",
-         imagePullPolicy="Always" if latest else "IfNotPresent")
-    for port in items(container, "ports"):
-        fill(port, protocol="TCP")
+    fill(container, imagePullPolicy="Always" if latest else "IfNotPresent")
     limits = dig(container, "resources", "limits", default={})
     if isinstance(limits, dict) and limits:
         fill(container["resources"], requests={})
         fill(container["resources"]["requests"], **limits)
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        fill(container.get(probe), timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-        fill(dig(container, probe, "httpGet"), path="/", scheme="HTTP")
-    for variable in items(container, "env"):
-        fill(dig(variable, "valueFrom", "fieldRef"), apiVersion="v1")
 
 
 def tag_of(image: str) -> str:
@@ -87,19 +123,6 @@ def quality_of_service(pod: Object) -> str:
 
 def default_node(node: Object) -> None:
     """The defaults of a node: what it can give is what it has, until its kubelet says less."""
-    fill(node, spec={}, status={})
     status = node["status"]
     if isinstance(status, dict) and status.get("capacity"):
         fill(status, allocatable=dict(status["capacity"]))
-    fill(status, daemonEndpoints={"kubeletEndpoint": {"Port": 0}}, nodeInfo=dict.fromkeys(NODE_INFO, ""))
-
-
-NODE_INFO = ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion",
-             "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture")
-
-
-def default_event(event: Object) -> None:
-    """Events carry some empty fields always."""
-    fill(event, source={}, reportingComponent="", reportingInstance="")
-    for field in ("firstTimestamp", "lastTimestamp", "eventTime"):
-        event.setdefault(field, None)

@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinykube.api import definitions, strategy
+from tinykube.api import definitions, kinds, strategy
 from tinykube.api.strategy import StatusStrategy, Strategy
 from tinykube.machinery.objects import Object
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 KEPT_FOR = {("", "events"): 3600}        # seconds
-SPECIAL: dict[tuple[str, str], type[Strategy]] = {**strategy.STRATEGIES, **definitions.STRATEGIES}
+SPECIAL: dict[tuple[str, str], type[Strategy]] = {**strategy.STRATEGIES, **definitions.STRATEGIES, **kinds.STRATEGIES}
 
 
 @dataclass(frozen=True)

@@ -1,51 +1,136 @@
-"""A subresource for all that has replicas: one number to read and write, wherever the kind itself keeps it.
+"""Two questions that have paths of their own: how many shall there be (scale), and may this one go now (eviction)?
 
-Genuine counterpart: the Scale of autoscaling/v1.
+Genuine counterparts: https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/ and
+https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
 """
 from __future__ import annotations
 
 from dataclasses import replace
 
+from tinykube.api.cells import selected
 from tinykube.api.codec import DECODERS, media_type
-from tinykube.api.jsonpath import find
-from tinykube.api.verbs import Call, Verb, change, check_options, patch_body
+from tinykube.api.fieldtypes import type_errors
+from tinykube.api.listing import ListOptions, plain_error, read_page
+from tinykube.api.openapi import typed
+from tinykube.api.registry import Record
+from tinykube.api.verbs import Call, change, check_options, patch_body, remove, unpatchable
 from tinykube.machinery import errors
-from tinykube.machinery.objects import Object, copy, dig
+from tinykube.machinery.errors import ApiError
+from tinykube.machinery.objects import Object, copy, dig, labels, timestamp
+from tinykube.machinery.selectors import selector_of
 from tinykube.machinery.wire import Response
 
-
-def scale(spec_path: str, status_path: str, selector_path: str = "") -> Verb:
-    """What answers get, update and patch of the scale of a kind that keeps its numbers at these paths."""
-    def seen(obj: Object) -> Object:
-        replicas, known, selector = (next(iter(find(obj, path)), None) for path in (spec_path, status_path, selector_path))
-        meta = {field: obj["metadata"][field] for field in ("name", "namespace", "uid", "resourceVersion",
-                                                            "creationTimestamp") if field in obj["metadata"]}
-        return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": {"replicas": replicas or 0},
-                "status": {"replicas": known or 0, **({"selector": selector} if isinstance(selector, str) else {})}}
-
-    async def answer(call: Call) -> Response:
-        if call.info.verb == "get":
-            return Response(200, seen((await call.registry.get(call.where, call.info.name)).obj))
-        check_options(call, f"{call.info.verb.title()}Options")
-        kind = media_type(call.request)
-        decoder = call.server.decoders.get(kind, DECODERS["application/json"])
-        body = decoder(call.request.body, None) if call.info.verb == "update" else patch_body(call, kind)
-
-        def mutate(old: Object) -> Object:
-            wanted = body if call.info.verb == "update" else call.server.patchers[kind](seen(old), body, call.resource)
-            obj: Object = copy(old)
-            obj["metadata"]["resourceVersion"] = dig(wanted, "metadata", "resourceVersion", default="")
-            put(obj, spec_path, dig(wanted, "spec", "replicas", default=0))
-            return obj
-        if call.info.verb == "patch" and kind not in call.server.patchers:
-            raise errors.unsupported_media_type()
-        return Response(200, seen((await change(replace(call, info=replace(call.info, verb="patch")), mutate)).obj))
-    return answer
+PATIENT = 10                             # seconds after which to ask again, if a budget has not been looked at yet
 
 
-def put(obj: Object, path: str, value: int) -> None:
-    """Set the value at a path made of names."""
-    *way, last = path.strip(".").split(".")
-    for name in way:
-        obj = obj.setdefault(name, {})
-    obj[last] = value
+def scale_of(obj: Object) -> Object:
+    """The Scale of an object: how many it wants, how many there are, and how to find them."""
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    spec = {"replicas": obj["spec"]["replicas"]} if dig(obj, "spec", "replicas") else {}
+    selector = selected(dig(obj, "spec", "selector"))
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "spec": spec,
+            "metadata": {key: obj["metadata"][key] for key in kept if key in obj["metadata"]},
+            "status": {"replicas": dig(obj, "status", "replicas", default=0),
+                       **({} if selector == "<none>" else {"selector": selector})}}
+
+
+async def scale(call: Call) -> Response:
+    """GET, PUT or PATCH how many there shall be, whatever kind it is: an autoscaler knows no other path."""
+    if call.info.verb == "get":
+        return Response(200, scale_of((await call.registry.get(call.where, call.info.name)).obj))
+    check_options(call, "PatchOptions" if call.info.verb == "patch" else "UpdateOptions")
+
+    def apply(old: Object) -> Object:
+        wanted = wanted_scale(call, scale_of(old))
+        number = dig(wanted, "spec", "replicas", default=0)
+        if number < 0:
+            cause = errors.invalid_value("spec.replicas", number, "must be greater than or equal to 0")
+            raise errors.invalid("Scale", call.info.name, [cause], "autoscaling")
+        obj: Object = copy(old)
+        obj["spec"]["replicas"] = number
+        for field in ("uid", "resourceVersion"):
+            obj["metadata"].pop(field)
+            if dig(wanted, "metadata", field):
+                obj["metadata"][field] = wanted["metadata"][field]
+        return obj
+    return Response(200, scale_of((await change(call, apply)).obj))
+
+
+def wanted_scale(call: Call, old: Object) -> Object:
+    """The Scale that a PUT brings or a PATCH makes of the old one. Raises ApiError."""
+    kind = media_type(call.request) if call.request.headers.get("content-type") else "application/json"
+    if call.info.verb == "update":
+        wanted: Object = call.server.decoders.get(kind, DECODERS["application/json"])(call.request.body, None)
+    elif kind in call.server.patchers:
+        row = replace(call.resource, kind="Scale", group="autoscaling", version="v1", stored_as=None)
+        wanted = call.server.patchers[kind](copy(old), patch_body(call, kind), row)
+    else:
+        raise errors.unsupported_media_type()
+    for error in type_errors(wanted, typed("autoscaling", "v1", "Scale")):
+        raise unpatchable(wanted, error) if call.info.verb == "patch" else errors.bad_request(error)
+    name = dig(wanted, "metadata", "name", default=call.info.name)
+    if name != call.info.name:
+        raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "
+                                 f"({call.info.name})")
+    return wanted
+
+
+async def evict(call: Call) -> Response:
+    """POST an eviction: delete a pod, unless a budget says that one more is one too many. Raises ApiError 429."""
+    check_options(call, "CreateOptions")
+    decoder = call.server.decoders.get(media_type(call.request), DECODERS["application/json"])
+    eviction = decoder(call.request.body, None)
+    if dig(eviction, "metadata", "name", default=call.info.name) != call.info.name:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
+    pod = (await call.registry.get(call.where, call.info.name)).obj
+    if dig(pod, "status", "phase") not in ("Succeeded", "Failed", "Pending") \
+            and not pod["metadata"].get("deletionTimestamp"):
+        await spend(call, pod)
+    await remove(call, dig(eviction, "deleteOptions", default={}))
+    return Response(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+
+
+async def spend(call: Call, pod: Object) -> None:
+    """Take one disruption from the budget that covers a pod, if one does; again if somebody else took one just now."""
+    registry = call.server.registry("poddisruptionbudgets", "policy")
+    while True:
+        page = await read_page(registry, call.where, ListOptions(lambda each: bool(
+            dig(each, "spec", "selector")) and selector_of(each["spec"]["selector"]).matches(labels(pod)), None))
+        if not page.records:
+            return
+        if len(page.records) > 1:
+            raise plain_error(500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does "
+                              "not support.")
+        if await registry.replace(page.records[0], spent(call, page.records[0], pod), dry_run=call.dry_run):
+            return
+
+
+def spent(call: Call, budget: Record, pod: Object) -> Object:
+    """A budget with one disruption less. Raises ApiError 429 if it has none."""
+    meta, status = budget.obj["metadata"], dict(budget.obj["status"])
+    if status.get("observedGeneration", 0) < meta.get("generation", 1):
+        raise refused(f"The disruption budget {meta['name']} is still being processed by the server.", PATIENT)
+    if status["disruptionsAllowed"] <= 0:
+        raise refused(f"The disruption budget {meta['name']} needs {status['desiredHealthy']} healthy pods and has "
+                      f"{status['currentHealthy']} currently")
+    now = timestamp(call.server.clock)
+    status["disruptionsAllowed"] -= 1
+    status["disruptedPods"] = {**(status.get("disruptedPods") or {}), pod["metadata"]["name"]: now}
+    if not status["disruptionsAllowed"]:
+        others = [each for each in status.get("conditions") or [] if each["type"] != "DisruptionAllowed"]
+        status["conditions"] = [*others, {
+            "type": "DisruptionAllowed", "status": "False", "observedGeneration": status["observedGeneration"],
+            "lastTransitionTime": now, "reason": "InsufficientPods", "message": ""}]
+    return {**budget.obj, "status": status}
+
+
+def refused(why: str, after: int = 0) -> ApiError:
+    """429: the budget does not allow it."""
+    error = errors.too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", after)
+    error.details = {"causes": [{"reason": "DisruptionBudget", "message": why}],
+                     **({"retryAfterSeconds": after} if after else {})}
+    return error
+
+
+HANDLERS = {("", "pods", "eviction"): evict, **{(group, plural, "scale"): scale for group, plural in (
+    ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"))}}

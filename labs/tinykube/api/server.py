@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from random import Random
 from typing import Any
 
-from tinykube.api import subresources
+from tinykube.api import scaling, subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.compaction import keep_compact
@@ -32,6 +33,10 @@ from tinykube.machinery.wire import Handler, Request, Response
 from tinykube.store import Storage
 
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+OWN_SERVICE: Object = {
+    "kind": "Service", "apiVersion": "v1", "metadata": {"name": "kubernetes", "labels": {
+        "component": "apiserver", "provider": "kubernetes"}}, "spec": {"clusterIP": "10.96.0.1", "ports": [
+            {"name": "https", "port": 443, "targetPort": 6443}]}}
 KubeletDialer = Callable[[Object, Request], Awaitable[Response]]
 Patcher = Callable[[Object, Any, Resource], Object]
 Shaper = Callable[[Request, Resource], "Shape | None"]
@@ -52,7 +57,7 @@ class ApiServer:
         self.registries: dict[tuple[str, str], Registry] = {}
         self.caches: dict[tuple[str, str], WatchCache] = {}
         self.leases = SharedLeases(storage, clock)
-        self.admission, self.handlers = list(admission), dict(subresources.HANDLERS)
+        self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **scaling.HANDLERS}
         self.filters = list(filters) if filters is not None else [
             log_requests(log, clock), errors_to_status(log), limit_body, limit_concurrency()]
         for resource in resources:
@@ -84,6 +89,10 @@ class ApiServer:
                 post = Request("POST", "/api/v1/namespaces", headers={"user-agent": "kube-apiserver"})
                 await create(Call(self, post, info, namespaces), {
                     "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
+        if ("", "v1", "services") in self.table and await self.registry("services").find("default", "kubernetes") is None:
+            info = RequestInfo("create", "", "v1", "services", "default")
+            await create(Call(self, Request("POST", "/api/v1/namespaces/default/services"), info,
+                              self.resource("", "v1", "services")), deepcopy(OWN_SERVICE))
         for hook in self.on_start:
             await hook()
 

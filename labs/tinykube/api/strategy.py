@@ -5,11 +5,16 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry/core/*/str
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tinykube.api import validation
-from tinykube.api.defaults import default_event, default_node, default_pod, quality_of_service
+from tinykube.api.defaults import default_node, default_pod, fill_in, quality_of_service
+from tinykube.api.rules import faults
+from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, copy, dig
+
+if TYPE_CHECKING:
+    from tinykube.api.server import ApiServer
 
 Causes = list[Object]
 Fields = dict[str, tuple[str, ...]]
@@ -30,6 +35,8 @@ class Strategy:
 
     def default(self, obj: Object) -> None:
         """Fill in, in place, what the client left out."""
+        fill_in(obj)
+        default_pod(obj)
 
     def prepare_for_create(self, obj: Object) -> None:
         """Drop what a client may not say about a new object."""
@@ -39,7 +46,7 @@ class Strategy:
 
     def validate(self, obj: Object) -> Causes:
         """What is wrong with an object."""
-        return []
+        return [*faults(obj), *validation.validate_pod(obj)]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         """What is wrong with a change, beside what is wrong with its outcome."""
@@ -48,6 +55,12 @@ class Strategy:
     def going(self, obj: Object) -> Object:
         """An object that is to go, when it is told so: with what has to be done before."""
         return obj
+
+    async def begin(self, server: ApiServer, obj: Object, old: Object | None, dry_run: bool) -> None:
+        """Take what an object needs beyond itself, such as an address, before it is written."""
+
+    async def end(self, server: ApiServer, obj: Object, kept: Object | None) -> None:
+        """Give back what an object had and `kept`, which stands in its place (if anything does), does not have."""
 
     def grace(self, obj: Object, wanted: int | None) -> int:
         """How many seconds an object may take to go: for most, none."""
@@ -95,21 +108,29 @@ class PodStrategy(StatusStrategy):
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
         "status.phase", "status.podIP", "status.nominatedNodeName")
 
-    def default(self, obj: Object) -> None:
-        default_pod(obj)
-
     def prepare_for_create(self, obj: Object) -> None:
+        if obj["spec"]["terminationGracePeriodSeconds"] < 0:
+            obj["spec"]["terminationGracePeriodSeconds"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj)}
 
-    def validate(self, obj: Object) -> Causes:
-        return validation.validate_pod(obj)
-
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        wanted = obj.get("spec") or {}
         super().prepare_for_update(obj, old, subresource)
-        if subresource == "status":
+        if subresource == "ephemeralcontainers":
+            obj["spec"] = {**old["spec"], "ephemeralContainers": wanted.get("ephemeralContainers") or []}
+        elif subresource == "resize":
+            asked = {each.get("name"): each.get("resources") or {} for each in wanted.get("containers") or []}
+            obj["spec"] = {**old["spec"], "containers": [
+                {**each, "resources": asked.get(each["name"], {})} for each in old["spec"]["containers"]]}
+        elif subresource == "status":
             obj.setdefault("status", {}).setdefault("qosClass", dig(old, "status", "qosClass", default="BestEffort"))
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        if subresource == "ephemeralcontainers":
+            return validation.validate_ephemeral(obj, old)
+        if subresource == "resize" and quality_of_service(obj) != dig(old, "status", "qosClass"):
+            return [errors.invalid_value("spec", old["status"]["qosClass"],
+                                         "Pod QOS Class may not change as a result of resizing")]
         return [] if subresource else validation.validate_pod_update(obj, old)
 
     def grace(self, obj: Object, wanted: int | None) -> int:
@@ -129,13 +150,14 @@ class NodeStrategy(StatusStrategy):
     fields: ClassVar[Fields] = paths("spec.unschedulable")
 
     def default(self, obj: Object) -> None:
+        super().default(obj)
         default_node(obj)
 
     def prepare_for_create(self, obj: Object) -> None:
         """Keep the status: a kubelet describes its machine when it registers."""
 
     def validate(self, obj: Object) -> Causes:
-        return validation.validate_node(obj)
+        return [*super().validate(obj), *validation.validate_node(obj)]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         return validation.validate_node_update(obj, old)
@@ -151,6 +173,7 @@ class NamespaceStrategy(StatusStrategy):
     fields: ClassVar[Fields] = {**paths("status.phase"), "name": ("metadata", "name")}
 
     def default(self, obj: Object) -> None:
+        super().default(obj)
         name = dig(obj, "metadata", "name")
         if name:
             labels = obj["metadata"].get("labels") or {}
@@ -168,21 +191,7 @@ class NamespaceStrategy(StatusStrategy):
             obj["spec"] = {"finalizers": wanted["finalizers"]} if wanted.get("finalizers") else {}
 
     def validate(self, obj: Object) -> Causes:
-        return validation.validate_namespace(obj)
-
-
-class LeaseStrategy(Strategy):
-    """Leases: who writes one must have read it, or two could think that they hold it."""
-
-    def validate(self, obj: Object) -> Causes:
-        return validation.validate_lease(obj)
-
-
-class ConfigMapStrategy(Strategy):
-    """ConfigMaps: keys that can be files."""
-
-    def validate(self, obj: Object) -> Causes:
-        return validation.validate_configmap(obj)
+        return [*super().validate(obj), *validation.validate_namespace(obj)]
 
 
 class EventStrategy(Strategy):
@@ -193,15 +202,11 @@ class EventStrategy(Strategy):
         "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
         "reason", "reportingComponent", "type"), "source": ("source", "component")}
 
-    def default(self, obj: Object) -> None:
-        default_event(obj)
-
     def validate(self, obj: Object) -> Causes:
-        return validation.validate_event(obj)
+        return [*super().validate(obj), *validation.validate_event(obj)]
 
 
 STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("", "pods"): PodStrategy, ("", "nodes"): NodeStrategy, ("", "namespaces"): NamespaceStrategy,
-    ("", "configmaps"): ConfigMapStrategy, ("", "events"): EventStrategy,
-    ("coordination.k8s.io", "leases"): LeaseStrategy,
+    ("", "events"): EventStrategy,
 }

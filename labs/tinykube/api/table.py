@@ -253,20 +253,10 @@ def address(node: Object, kind: str) -> str:
     return next(found, "<none>")
 
 
-def namespace_row(namespace: Object, now: datetime) -> list[Any]:
-    """NAME STATUS AGE."""
-    return [name(namespace), dig(namespace, "status", "phase", default=""), created(namespace, now)]
-
-
 def configmap_row(config: Object, now: datetime) -> list[Any]:
     """NAME DATA AGE, where DATA counts the keys."""
     keys = len(config.get("data") or {}) + len(config.get("binaryData") or {})
     return [name(config), keys, created(config, now)]
-
-
-def lease_row(lease: Object, now: datetime) -> list[Any]:
-    """NAME HOLDER AGE."""
-    return [name(lease), dig(lease, "spec", "holderIdentity", default=""), created(lease, now)]
 
 
 def event_row(event: Object, now: datetime) -> list[Any]:
@@ -286,7 +276,6 @@ def event_row(event: Object, now: datetime) -> list[Any]:
 
 
 PRINTERS: dict[str, Callable[[Object, datetime], list[Any]]] = {
-    "pods": pod_row, "nodes": node_row, "namespaces": namespace_row, "configmaps": configmap_row,
-    "leases": lease_row, "events": event_row,
+    "pods": pod_row, "nodes": node_row, "configmaps": configmap_row, "events": event_row,
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tinykube.api.defaults import items
+from tinykube.api.defaults import POD_SPECS, items
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, dig
 from tinykube.machinery.quantity import parse_quantity
@@ -22,10 +22,6 @@ KEY = re.compile(r"[-._a-zA-Z0-9]+")
 KEY_RULE = ("a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
             "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')")
 ENV_RULE = ("a valid environment variable name must consist only of printable ASCII characters other than '='")
-RESTARTS = ("Always", "OnFailure", "Never")
-DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-PULLS = ("Always", "IfNotPresent", "Never")
-MESSAGES = ("File", "FallbackToLogsOnError")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LARGEST_ANNOTATIONS = 256 * 1024
 LARGEST_CONFIGMAP = 1024 * 1024
@@ -81,104 +77,55 @@ def validate_metadata_update(obj: Object, old: Object) -> Causes:
                           "deletionGracePeriodSeconds") if new.get(field) != before.get(field)]
 
 
-def validate_pod(pod: Object) -> Causes:
-    """What is wrong with a pod."""
-    spec, found = pod["spec"], list[Object]()
+def validate_pod(obj: Object) -> Causes:
+    """What is wrong with a pod, or with the template of pods, beyond single fields: what does not fit together."""
+    path = POD_SPECS.get(obj["kind"])
+    if not path:
+        return []
+    spec, at, found = dig(obj, *path), ".".join(path), list[Object]()
     volumes: set[str] = set()
-    for at, volume in enumerate(items(spec, "volumes")):
-        found += validate_name(volume.get("name"), f"spec.volumes[{at}].name", volumes)
-    if not spec.get("containers"):
-        found.append(errors.required("spec.containers"))
+    for number, volume in enumerate(items(spec, "volumes")):
+        found += taken(volume.get("name"), f"{at}.volumes[{number}].name", volumes)
     names: set[str] = set()
     for kind in ("containers", "initContainers"):
-        for at, container in enumerate(items(spec, kind)):
-            found += validate_container(container, f"spec.{kind}[{at}]", names, volumes)
-    found += one_of("spec.restartPolicy", spec.get("restartPolicy"), RESTARTS)
-    found += one_of("spec.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
-    found += validate_labels(spec.get("nodeSelector"), "spec.nodeSelector")
-    if spec.get("nodeName"):
-        found += [errors.invalid_value("spec.nodeName", spec["nodeName"], why)
-                  for why in subdomain_errors(spec["nodeName"])]
-    deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and not 1 <= deadline <= 2147483647:
-        found.append(errors.invalid_value("spec.activeDeadlineSeconds", deadline,
-                                          "must be between 1 and 2147483647, inclusive"))
-    for at, toleration in enumerate(items(spec, "tolerations")):
-        found += validate_toleration(toleration, f"spec.tolerations[{at}]")
+        for number, container in enumerate(items(spec, kind)):
+            found += taken(container.get("name"), f"{at}.{kind}[{number}].name", names)
+            found += validate_container(container, f"{at}.{kind}[{number}]", volumes)
+    for number, toleration in enumerate(items(spec, "tolerations")):
+        found += validate_toleration(toleration, f"{at}.tolerations[{number}]")
     return found
 
 
-def one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Causes:
-    """A cause if `value` is none of those allowed."""
-    return [] if value in allowed else [errors.unsupported_value(field, value, allowed)]
-
-
-def validate_name(name: Any, field: str, names: set[str]) -> Causes:
-    """What is wrong with the name of a container or volume. `names` collects those that are taken."""
-    if not name:
-        return [errors.required(field)]
-    found = [errors.invalid_value(field, name, why) for why in label_errors(name)]
-    if name in names:
-        found.append(errors.duplicate_value(field, name))
+def taken(name: Any, field: str, names: set[str]) -> Causes:
+    """A cause if the name of a container or volume is taken. `names` collects those that are."""
+    found = [errors.duplicate_value(field, name)] if name and name in names else []
     names.add(name)
     return found
 
 
-def validate_container(container: Object, at: str, names: set[str], volumes: set[str]) -> Causes:
+def validate_container(container: Object, at: str, volumes: set[str]) -> Causes:
     """What is wrong with one container."""
-    found = validate_name(container.get("name"), f"{at}.name", names)
-    image = container.get("image")
-    if not image:
-        found.append(errors.required(f"{at}.image"))
-    elif image != image.strip():
+    image, found = container.get("image") or "", list[Object]()
+    if image != image.strip():
         found.append(errors.invalid_value(f"{at}.image", image, "must not have leading or trailing whitespace"))
-    found += validate_ports(items(container, "ports"), f"{at}.ports")
     found += validate_env(items(container, "env"), f"{at}.env")
-    for number, mount in enumerate(items(container, "volumeMounts")):
-        found += validate_mount(mount, f"{at}.volumeMounts[{number}]", volumes)
-    found += one_of(f"{at}.imagePullPolicy", container.get("imagePullPolicy"), PULLS)
-    found += one_of(f"{at}.terminationMessagePolicy", container.get("terminationMessagePolicy"), MESSAGES)
+    found += [errors.missing_value(f"{at}.volumeMounts[{number}].name", mount["name"])
+              for number, mount in enumerate(items(container, "volumeMounts"))
+              if mount.get("name") and mount["name"] not in volumes]
     return found + validate_resources(container.get("resources") or {}, f"{at}.resources")
-
-
-def validate_ports(ports: list[Object], at: str) -> Causes:
-    """What is wrong with a container's ports."""
-    found: Causes = []
-    for number, port in enumerate(ports):
-        for field in ("containerPort", "hostPort"):
-            value = port.get(field)
-            if field == "containerPort" and not value:
-                found.append(errors.required(f"{at}[{number}].{field}"))
-            elif value and not 1 <= value <= 65535:
-                found.append(errors.invalid_value(f"{at}[{number}].{field}", value,
-                                                  "must be between 1 and 65535, inclusive"))
-        found += one_of(f"{at}[{number}].protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
-    return found
 
 
 def validate_env(variables: list[Object], at: str) -> Causes:
     """What is wrong with a container's environment."""
     found: Causes = []
     for number, variable in enumerate(variables):
-        name = variable.get("name")
-        if not name:
-            found.append(errors.required(f"{at}[{number}].name"))
-        elif "=" in name or not (name.isascii() and name.isprintable()):
+        name = variable.get("name") or ""
+        if "=" in name or not (name.isascii() and name.isprintable()):
             found.append(errors.invalid_value(f"{at}[{number}].name", name, ENV_RULE))
         if variable.get("value") and variable.get("valueFrom"):
             found.append(errors.invalid_value(f"{at}[{number}].valueFrom", "",
                                               "may not be specified when `value` is not empty"))
     return found
-
-
-def validate_mount(mount: Object, at: str, volumes: set[str]) -> Causes:
-    """What is wrong with a volume's mount: most often, there is no such volume."""
-    found: Causes = []
-    if not mount.get("name"):
-        found.append(errors.required(f"{at}.name"))
-    elif mount["name"] not in volumes:
-        found.append(errors.missing_value(f"{at}.name", mount["name"]))
-    return found if mount.get("mountPath") else [*found, errors.required(f"{at}.mountPath")]
 
 
 def validate_resources(resources: Object, at: str) -> Causes:
@@ -199,9 +146,7 @@ def validate_toleration(toleration: Object, at: str) -> Causes:
     """What is wrong with a toleration."""
     found: Causes = []
     key, operator, effect = (toleration.get(field) or "" for field in ("key", "operator", "effect"))
-    if key:
-        found += [errors.invalid_value(f"{at}.key", key, why) for why in label_key_errors(key)]
-    elif operator != "Exists":
+    if not key and operator != "Exists":
         found.append(errors.invalid_value(f"{at}.operator", operator, "operator must be Exists when `key` is empty, "
                                           "which means \"match all values and all keys\""))
     if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
@@ -210,8 +155,7 @@ def validate_toleration(toleration: Object, at: str) -> Causes:
     if operator == "Exists" and toleration.get("value"):
         found.append(errors.invalid_value(f"{at}.operator", toleration["value"],
                                           "value must be empty when `operator` is 'Exists'"))
-    found += one_of(f"{at}.operator", operator, ("Equal", "Exists")) if operator else []
-    return found + (one_of(f"{at}.effect", effect, EFFECTS) if effect else [])
+    return found
 
 
 FROZEN = ("pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -243,6 +187,14 @@ def validate_pod_update(pod: Object, old: Object) -> Causes:
     return found
 
 
+def validate_ephemeral(pod: Object, old: Object) -> Causes:
+    """What is wrong with a change of ephemeral containers: they come, and never change or go."""
+    now = {each.get("name"): each for each in items(pod["spec"], "ephemeralContainers")}
+    return [errors.forbidden_value("spec.ephemeralContainers", f'existing ephemeral containers "{each["name"]}" may not be '
+                                   f'{"changed" if each["name"] in now else "removed"}\n')
+            for each in items(old["spec"], "ephemeralContainers") if now.get(each["name"]) != each]
+
+
 def validate_node(node: Object) -> Causes:
     """What is wrong with a node: a taint without an effect, or two taints that are one."""
     found: Causes = []
@@ -250,7 +202,10 @@ def validate_node(node: Object) -> Causes:
     for at, taint in enumerate(items(node.get("spec"), "taints")):
         field, key, effect = f"metadata.taints[{at}]", taint.get("key") or "", taint.get("effect") or ""
         found += [errors.invalid_value(f"{field}.key", key, why) for why in label_key_errors(key)]
-        found += one_of(f"{field}.effect", effect, EFFECTS) if effect else [errors.required(f"{field}.effect")]
+        if not effect:
+            found.append(errors.required(f"{field}.effect"))
+        elif effect not in EFFECTS:
+            found.append(errors.unsupported_value(f"{field}.effect", effect, EFFECTS))
         if (key, effect) in seen:
             told = {"Key": key, "Value": taint.get("value") or "", "Effect": effect, "TimeAdded": None}
             cause = errors.invalid_value(field, told, "taints must be unique by key and effect pair")
@@ -300,18 +255,6 @@ def key_error(key: str) -> str:
     if key.startswith(".."):
         return "must not start with '..'"
     return "" if KEY.fullmatch(key) else KEY_RULE
-
-
-def validate_lease(lease: Object) -> Causes:
-    """What is wrong with a lease."""
-    spec, found = lease.get("spec") or {}, list[Object]()
-    if spec.get("leaseDurationSeconds") is not None and spec["leaseDurationSeconds"] <= 0:
-        found.append(errors.invalid_value("spec.leaseDurationSeconds", spec["leaseDurationSeconds"],
-                                          "must be greater than 0"))
-    if spec.get("leaseTransitions") is not None and spec["leaseTransitions"] < 0:
-        found.append(errors.invalid_value("spec.leaseTransitions", spec["leaseTransitions"],
-                                          "must be greater than or equal to 0"))
-    return found
 
 
 def validate_event(event: Object) -> Causes:

@@ -184,7 +184,13 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
                                     request=call.request))
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate, obj)])
-    return await call.registry.insert(obj, dry_run=call.dry_run)
+    await strategy.begin(call.server, obj, None, call.dry_run)
+    try:
+        return await call.registry.insert(obj, dry_run=call.dry_run)
+    except ApiError:
+        if not call.dry_run:
+            await strategy.end(call.server, obj, None)
+        raise
 
 
 def place(call: Call, meta: Object) -> None:
@@ -392,6 +398,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
                           *guarded(call, strategy.validate, obj)])
+    await strategy.begin(call.server, obj, old.obj, call.dry_run)
 
 
 def content(obj: Object) -> Object:
@@ -401,11 +408,15 @@ def content(obj: Object) -> Object:
 
 async def save(call: Call, obj: Object, old: Record) -> Record | None:
     """Write a change: not at all if nothing changed, as a removal if that was the last thing it waited for."""
-    if may_vanish(obj):
-        return await call.registry.remove(old, obj, dry_run=call.dry_run)
     if obj == old.obj:
         return old
-    return await call.registry.replace(old, obj, dry_run=call.dry_run)
+    if may_vanish(obj):
+        saved, kept = await call.registry.remove(old, obj, dry_run=call.dry_run), None
+    else:
+        saved, kept = await call.registry.replace(old, obj, dry_run=call.dry_run), obj
+    if not call.dry_run:
+        await call.resource.strategy.end(call.server, *((old.obj, kept) if saved else (obj, old.obj)))
+    return saved
 
 
 async def delete(call: Call) -> Response:
@@ -454,6 +465,8 @@ async def remove(call: Call, options: Object) -> Record:
         going = marked(old.obj, call.resource, wanted, call.server.clock.now())
         if may_vanish(going):
             done = await call.registry.remove(old, going, dry_run=call.dry_run)
+            if done and not call.dry_run:
+                await call.resource.strategy.end(call.server, old.obj, None)
         elif going is old.obj:
             return old
         else:

@@ -180,7 +180,7 @@ def invalid_value(field: str, value: Any, detail: str = "") -> Object:
 def unsupported_value(field: str, value: Any, supported: Iterable[str]) -> Object:
     """Cause: the field's value is none of those listed."""
     listed = ", ".join(json.dumps(item) for item in supported)
-    return _cause("NotSupported", f"Unsupported value: {json.dumps(value)}", field, f"supported values: {listed}")
+    return _cause("NotSupported", f"Unsupported value: {said(value)}", field, f"supported values: {listed}")
 
 
 def duplicate_value(field: str, value: Any) -> Object:

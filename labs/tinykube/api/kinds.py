@@ -1,0 +1,264 @@
+"""What the kinds of the workload, of storage, of access and of policy do beyond the tables of defaults and rules.
+
+Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry, and the second halves of pkg/apis/*/validation.
+"""
+from __future__ import annotations
+
+import base64
+from typing import Any, ClassVar
+
+from tinykube.api.defaults import fill, items
+from tinykube.api.services import ServiceStrategy
+from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, paths
+from tinykube.api.validation import validate_configmap
+from tinykube.machinery import errors
+from tinykube.machinery.objects import Object, dig
+from tinykube.machinery.selectors import selector_of
+
+MISMATCH = "`selector` does not match template `labels`"
+ORDERLY = ("updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+           "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden")
+WAYS = {"Deployment": ("strategy", ("Recreate", "RollingUpdate")),
+        "DaemonSet": ("updateStrategy", ("RollingUpdate", "OnDelete"))}
+HIGHEST = 1000000000                     # what users may give to a PriorityClass
+SEALED = "field is immutable when `immutable` is set"
+
+
+class Fixed(StatusStrategy):
+    """A kind with fields that never change once they are set. Some of them are not repeated in the refusal."""
+
+    fixed: ClassVar[tuple[str, ...]] = ()
+    tells_value: ClassVar[bool] = True
+    says: ClassVar[str] = "field is immutable"
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        found: Causes = []
+        for field in self.fixed:
+            value, before = (dig(each, *field.split(".")) for each in (obj, old))
+            if value != before:
+                found.append(errors.invalid_value(field, value if self.tells_value else None, self.says))
+        return found
+
+
+class TemplateStrategy(Fixed):
+    """A kind that makes pods from a template: its selector has to select what it makes."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("spec.selector",)
+
+    def validate(self, obj: Object) -> Causes:
+        labels, found = dig(obj, "spec", "template", "metadata", "labels", default={}), super().validate(obj)
+        selector = dig(obj, "spec", "selector")
+        wanted = selector_of({"matchLabels": selector} if obj["kind"] == "ReplicationController" else selector)
+        if wanted and not wanted.matches(labels):
+            found.append(errors.invalid_value("spec.template.metadata.labels", labels or None, MISMATCH))
+        field, kinds = WAYS.get(obj["kind"], ("", ()))
+        if field and (way := dig(obj, "spec", field, default={})).get("type") not in kinds:
+            found.append(errors.unsupported_value(f"spec.{field}", {"Type": way.get("type", ""), "RollingUpdate": None}, kinds))
+        return found
+
+
+class ReplicationControllerStrategy(TemplateStrategy):
+    """ReplicationControllers take their selector and labels from the template."""
+
+    fields: ClassVar[Fields] = paths("status.replicas")
+    fixed: ClassVar[tuple[str, ...]] = ()
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        labels = dig(obj, "spec", "template", "metadata", "labels")
+        if labels:
+            fill(obj["spec"], selector=dict(labels))
+            fill(obj["metadata"], labels=dict(labels))
+
+    def validate(self, obj: Object) -> Causes:
+        if obj["spec"].get("template"):
+            return super().validate(obj)
+        return [*([] if obj["spec"].get("selector") else [errors.required("spec.selector")]), *Fixed.validate(self, obj)]
+
+
+class StatefulSetStrategy(TemplateStrategy):
+    """StatefulSets: most of the spec is fixed."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("spec.serviceName", "spec.selector", "spec.podManagementPolicy")
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        found = super().validate_update(obj, old, subresource)
+        if not found and dig(obj, "spec", "volumeClaimTemplates") != dig(old, "spec", "volumeClaimTemplates"):
+            found.append(errors.forbidden_value("spec", ORDERLY))
+        return found
+
+
+class DaemonSetStrategy(TemplateStrategy):
+    """DaemonSets count the changes of their template in an annotation, as they did before there were generations."""
+
+    def prepare_for_create(self, obj: Object) -> None:
+        super().prepare_for_create(obj)
+        annotations = obj["metadata"].get("annotations") or {}
+        obj["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "1", **annotations}
+
+
+class JobStrategy(TemplateStrategy):
+    """Jobs select their pods by their own uid, so that no two Jobs can quarrel about a pod."""
+
+    fields: ClassVar[Fields] = paths("status.successful")
+    fixed: ClassVar[tuple[str, ...]] = (
+        "spec.completions", "spec.selector", "spec.completionMode", "spec.backoffLimitPerIndex", "spec.managedBy",
+        "spec.podFailurePolicy", "spec.template")
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        if labels := dig(obj, "spec", "template", "metadata", "labels"):
+            fill(obj["metadata"], labels=dict(labels))
+
+    def prepare_for_create(self, obj: Object) -> None:
+        super().prepare_for_create(obj)
+        meta, spec = obj["metadata"], obj.get("spec") or {}
+        if spec.get("manualSelector") or not isinstance(spec.get("template"), dict):
+            return
+        labels = {"controller-uid": meta["uid"], "job-name": meta.get("name", ""),
+                  "batch.kubernetes.io/controller-uid": meta["uid"], "batch.kubernetes.io/job-name": meta.get("name", "")}
+        for where in (meta, spec["template"].setdefault("metadata", {})):
+            where["labels"] = {**(where.get("labels") or {}), **labels}
+        spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": meta["uid"]}}
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        if dig(old, "spec", "suspend") and not dig(old, "status", "startTime"):
+            return [each for each in super().validate_update(obj, old, subresource) if each["field"] != "spec.template"]
+        return super().validate_update(obj, old, subresource)
+
+    def field(self, obj: Object, name: str) -> str | None:
+        return str(dig(obj, "status", "succeeded", default=0)) if name == "status.successful" else super().field(obj, name)
+
+
+class SealedStrategy(Strategy):
+    """ConfigMaps and Secrets that say so change no more: who mounted one need not look again."""
+
+    def validate(self, obj: Object) -> Causes:
+        return [*super().validate(obj), *(validate_configmap(obj) if obj["kind"] == "ConfigMap" else [])]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        if not old.get("immutable"):
+            return []
+        return [errors.forbidden_value(field, SEALED) for field in ("immutable", "data", "binaryData")
+                if obj.get(field) != old.get(field)]
+
+
+NEEDED = {"kubernetes.io/tls": ("tls.crt", "tls.key"), "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+          "kubernetes.io/dockercfg": (".dockercfg",), "kubernetes.io/ssh-auth": ("ssh-privatekey",)}
+
+
+class SecretStrategy(SealedStrategy):
+    """Secrets: texts become bytes, types demand keys."""
+
+    fields: ClassVar[Fields] = paths("type")
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        for key, text in (obj.pop("stringData", None) or {}).items():
+            obj["data"] = {**(obj.get("data") or {}), key: base64.b64encode(text.encode()).decode()}
+
+    def validate(self, obj: Object) -> Causes:
+        data = obj.get("data") or {}
+        return [*super().validate(obj), *validate_configmap({"data": data}),
+                *(errors.required(f"data[{key}]") for key in NEEDED.get(obj.get("type", ""), ()) if key not in data)]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        changed = [errors.invalid_value("type", obj["type"], "field is immutable")] if obj["type"] != old["type"] else []
+        return [*changed, *super().validate_update(obj, old, subresource)]
+
+
+class BindingStrategy(Strategy):
+    """Bindings of roles: to change what somebody may do, make another."""
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        told = {field: obj["roleRef"].get(name, "") for field, name in (
+            ("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))}
+        return [] if obj["roleRef"] == old["roleRef"] else [errors.invalid_value("roleRef", told, "field is immutable")]
+
+
+class LimitRangeStrategy(Strategy):
+    """LimitRanges: what may be had at most is the default, and the default is what is asked for."""
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        for each in items(obj.get("spec"), "limits"):
+            if each.get("type") == "Container":
+                for target, sources in (("default", ("max",)), ("defaultRequest", ("default", "min"))):
+                    for source in sources:
+                        for name, amount in (each.get(source) or {}).items():
+                            each.setdefault(target, {}).setdefault(name, amount)
+
+
+class ClaimStrategy(Fixed):
+    """PersistentVolumes, their claims and their attributes are kept as long as something uses them."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("volumeMode",)
+
+    def prepare_for_create(self, obj: Object) -> None:
+        super().prepare_for_create(obj)
+        word = {"PersistentVolume": "pv", "PersistentVolumeClaim": "pvc"}.get(obj["kind"], "vac")
+        kept, mine = obj["metadata"].get("finalizers") or [], f"kubernetes.io/{word}-protection"
+        obj["metadata"]["finalizers"] = kept if mine in kept else [*kept, mine]
+        if word == "pv":
+            obj["status"]["lastPhaseTransitionTime"] = obj["metadata"]["creationTimestamp"]
+
+
+class PriorityClassStrategy(Fixed):
+    """PriorityClasses: pods have copied the value."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("preemptionPolicy",)
+
+    def validate(self, obj: Object) -> Causes:
+        high = obj.get("value", 0) > HIGHEST and not obj["metadata"].get("name", "").startswith("system-")
+        return [*super().validate(obj), *([errors.forbidden_value(
+            "value", f"maximum allowed value of a user defined priority is {HIGHEST}")] if high else [])]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        changed = obj.get("value") != old.get("value")
+        return [*([errors.forbidden_value("value", "may not be changed in an update.")] if changed else []),
+                *super().validate_update(obj, old, subresource)]
+
+
+class RequestStrategy(StatusStrategy):
+    """Requests for certificates: users ask, approvers approve, signers sign, each by a path of his own."""
+
+    fields: ClassVar[Fields] = paths("spec.signerName")
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        wanted: Any = obj.get("status") or {}
+        super().prepare_for_update(obj, old, subresource)
+        obj["spec"] = old["spec"]
+        words = ("Approved", "Denied") if subresource == "approval" else ()
+        if subresource:
+            theirs = [each for each in wanted.get("conditions") or [] if (each["type"] in ("Approved", "Denied")) == bool(words)]
+            kept = [each for each in dig(old, "status", "conditions", default=[])
+                    if (each["type"] in ("Approved", "Denied")) != bool(words)]
+            obj["status"] = {**(old.get("status") or {} if words else wanted), "conditions": [*kept, *theirs]}
+
+
+def fixed(*names: str, tells_value: bool = True) -> type[Fixed]:
+    """The strategy of a kind of which nothing else is special."""
+    return type("FixedStrategy", (Fixed,), {"fixed": names, "tells_value": tells_value})
+
+
+STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
+    ("", "services"): ServiceStrategy, ("", "secrets"): SecretStrategy, ("", "configmaps"): SealedStrategy,
+    ("", "limitranges"): LimitRangeStrategy, ("", "persistentvolumes"): ClaimStrategy,
+    ("", "persistentvolumeclaims"): ClaimStrategy, ("storage.k8s.io", "volumeattributesclasses"): ClaimStrategy,
+    ("", "replicationcontrollers"): ReplicationControllerStrategy,
+    ("", "resourcequotas"): fixed("spec.scopes"),
+    ("apps", "deployments"): TemplateStrategy, ("apps", "replicasets"): TemplateStrategy,
+    ("apps", "statefulsets"): StatefulSetStrategy, ("apps", "daemonsets"): DaemonSetStrategy,
+    ("apps", "controllerrevisions"): fixed("data"), ("batch", "jobs"): JobStrategy,
+    ("rbac.authorization.k8s.io", "rolebindings"): BindingStrategy,
+    ("rbac.authorization.k8s.io", "clusterrolebindings"): BindingStrategy,
+    ("storage.k8s.io", "storageclasses"): fixed("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode",
+                                                tells_value=False),
+    ("scheduling.k8s.io", "priorityclasses"): PriorityClassStrategy,
+    ("discovery.k8s.io", "endpointslices"): fixed("addressType", tells_value=False),
+    ("networking.k8s.io", "ingressclasses"): fixed("spec.controller"),
+    ("networking.k8s.io", "ipaddresses"): fixed("spec.parentRef", tells_value=False),
+    ("resource.k8s.io", "resourceclaims"): fixed("spec", tells_value=False),
+    ("resource.k8s.io", "resourceslices"): fixed("spec.driver", "spec.nodeName"),
+    ("certificates.k8s.io", "certificatesigningrequests"): RequestStrategy,
+}
