@@ -158,13 +158,12 @@ def duration(job: Object, now: datetime) -> str:
 
 def targets(hpa: Object, now: datetime) -> str:
     """What an autoscaler measures and what it aims at, the first two of it."""
-    seen = {(each["type"], metric_name(each)): each for each in each_of(hpa, "status", "currentMetrics")}
     texts = []
-    for metric in each_of(hpa, "spec", "metrics"):
-        source = metric[metric["type"][0].lower() + metric["type"][1:]]
+    for at, metric in enumerate(each_of(hpa, "spec", "metrics")):
+        kind = metric["type"][0].lower() + metric["type"][1:]
+        source = metric[kind]
         form = next(name for name in ("averageUtilization", "averageValue", "value") if name in source["target"])
-        current = seen.get((metric["type"], metric_name(metric)), {})
-        value = dig(current, metric["type"][0].lower() + metric["type"][1:], "current", form, default="<unknown>")
+        value = dig(hpa, "status", "currentMetrics", at, kind, "current", form, default="<unknown>")
         percent = "%" if form == "averageUtilization" else ""
         told = f"{value}{percent if value != '<unknown>' else ''}/{source['target'][form]}{percent}"
         if metric["type"] in ("Resource", "ContainerResource"):
@@ -174,12 +173,6 @@ def targets(hpa: Object, now: datetime) -> str:
         texts.append(told)
     more = f" + {len(texts) - 2} more..." if len(texts) > 2 else ""
     return joined(texts[:2], ", ") + more
-
-
-def metric_name(metric: Object) -> str:
-    """What a metric is called, in a spec or in a status."""
-    source = metric[metric["type"][0].lower() + metric["type"][1:]]
-    return str(source.get("name") or dig(source, "metric", "name"))
 
 
 def approval(request: Object, now: datetime) -> str:

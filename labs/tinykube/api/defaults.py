@@ -59,7 +59,8 @@ def fill_in(obj: Object) -> None:
         given = {name for name in value if value[name] not in (None, "", [])}
         for entry in entries:
             have = value.get(entry["field"])
-            missing = have is None or ("zero" in entry and have in ("", 0)) or (have == [] and entry["value"] is None)
+            missing = have is None or ("zero" in entry and have in ("", 0)) or (have == [] and entry["value"] is None) \
+                or (have == {} and entry["field"] == "status")
             if missing and holds(entry.get("if", ""), value, given):
                 value[entry["field"]] = copy(entry["value"])
 
