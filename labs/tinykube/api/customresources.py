@@ -11,12 +11,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from tinykube.api.customscale import scale
 from tinykube.api.definitions import FINALIZER, CustomStrategy
 from tinykube.api.jsonpath import find
 from tinykube.api.registry import Record
 from tinykube.api.requestinfo import RequestInfo
 from tinykube.api.resources import STATUS, Resource, Subresource
-from tinykube.api.customscale import scale
 from tinykube.api.table import age, table, wants_table
 from tinykube.api.verbs import Call, remove
 from tinykube.machinery.errors import ApiError, unsupported_media_type
