@@ -180,15 +180,13 @@ def type_text(config: Object) -> str:
 
 def configuration(call: Call) -> tuple[Object, dict[str, str]]:
     """The object in the body, and warnings of fields that are in it twice. Raises ApiError 400."""
-    loader = ApplyLoader(call.request.body)
     try:
+        loader = ApplyLoader(call.request.body)
         config = loader.get_single_data()
         config = {} if config is None else json.loads(json.dumps(config))
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         why = getattr(error, "problem", None) or error
         raise errors.bad_request(f"error decoding patch: error converting YAML to JSON: yaml: {why}") from None
-    finally:
-        loader.dispose()
     if not isinstance(config, dict):
         what = "array" if isinstance(config, list) else "string" if isinstance(config, str) else "number"
         raise errors.bad_request("error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot "

@@ -113,7 +113,7 @@ def zero(place: Typed, but: Container[str] = ()) -> Object:
     """The fields that Go writes even if nobody has set them: structs inside of others, and some empty texts and zeros."""
     found: Object = {}
     for name, field in place.resolved().get("properties", {}).items():
-        if name not in but and "default" in field and not field["default"]:
+        if name not in but and "default" in field and not field["default"] and name != "minReadySeconds":
             found[name] = zero(place.field(name)) if field["default"] == {} else field["default"]
     return found
 

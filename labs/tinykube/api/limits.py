@@ -34,8 +34,8 @@ async def limit_ranger(server: ApiServer, change: Change) -> None:
         return
     wrong: list[str] = []
     for record in await of_namespace(server, "limitranges", change.namespace):
-        for item in record.obj["spec"]["limits"]:
-            parts = [pod["spec"]] if plural != "pods" else pod["spec"]["containers"]
+        for item in dig(record.obj, "spec", "limits", default=[]):
+            parts = [pod["spec"]] if plural != "pods" else dig(pod, "spec", "containers", default=[])
             if item["type"] == "Container" and plural == "pods":
                 for container in parts:
                     fill_resources(container, item)
@@ -81,7 +81,7 @@ def usage(plural: str, group: str, obj: Object) -> Amounts:
     """What an object takes from a quota, by all names under which a quota may count it."""
     found = {f"count/{plural}.{group}" if group else f"count/{plural}": Decimal(1)}
     if plural == "pods" and dig(obj, "status", "phase") not in ("Succeeded", "Failed"):
-        asked, allowed = (total(obj["spec"]["containers"], side) for side in ("requests", "limits"))
+        asked, allowed = (total(dig(obj, "spec", "containers", default=[]), side) for side in ("requests", "limits"))
         found |= {f"requests.{name}": value for name, value in asked.items()} | asked
         found |= {f"limits.{name}": value for name, value in allowed.items()}
     if plural == "services":
