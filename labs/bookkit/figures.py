@@ -215,7 +215,7 @@ def bar_chart(values: Mapping[str, tuple[float, float] | float], title: str = "H
 
 PARTS: tuple[tuple[str, str, str, float, float, float, float], ...] = (
     # key, words, chapter, x, y, width, height
-    ("kubectl", "kubectl", "12-kubectl-answers", 20, 70, 120, 56),
+    ("kubectl", "kubectl", "27-kubectl", 20, 70, 120, 56),
     ("rest", "REST", "04-rest", 20, 160, 120, 44),
     ("store", "store", "05-store", 226, 264, 130, 56),
     ("api", "api-server", "08-api-objects", 226, 70, 290, 56),
