@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import os
 import signal
 import subprocess
@@ -35,10 +36,8 @@ def test_descriptions_are_well_formed() -> None:
 def test_manifests_use_images_that_exist() -> None:
     known = {reference for name in images.names() for reference in images.load_metadata(name).references()}
     for path in MANIFESTS.glob("*.yaml"):
-        for line in path.read_text().splitlines():
-            if "image:" in line:
-                used = line.split()[-1]
-                assert used in known or used.startswith("registry.invalid/"), f"{path.name}: {used}"
+        for used in re.findall(r'\bimage: "?([^"}\s]+)', path.read_text()):
+            assert used in known or used.startswith("registry.invalid/"), f"{path.name}: {used}"
         assert all(document["kind"] for document in yaml.safe_load_all(path.read_text())), path.name
 
 
