@@ -15,12 +15,10 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.store import LocalStorage, Store
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def a_tiny(folder: Path) -> Iterator[Path]:
     """The kubeconfig of a tiny api-server that listens in a thread."""
     from tinykube.api import new_server
     from tinykube.api.http import serve
-    folder = tmp_path_factory.mktemp("tiny")
     with start_blocking_portal() as portal:
         server = new_server(LocalStorage(Store()), clock=SystemClock(), random=Random(0), log=EventLog())
         portal.call(server.start)
@@ -33,7 +31,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for all tests."""
+    yield from a_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
 def plane() -> Iterator[Any]:
+    """One for all tests."""
+    yield from a_plane()
+
+
+def a_plane() -> Iterator[Any]:
     """A genuine api-server with etcd and nothing else, so that nobody but the test changes anything."""
     if problems := tier_problems("genuine"):
         pytest.skip(f"tier genuine: {problems[0]}")

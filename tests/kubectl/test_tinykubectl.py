@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bookkit import kubectl
 from tinykube.kubectl.cli import main
 
+from tests.kubectl.conftest import a_plane, a_tiny
 from tests.kubectl.test_beside import CONFIG, EVENT, NODE, POD, SANITIZE, re
 
 COMMANDS: list[tuple[str, str]] = [
@@ -49,6 +51,18 @@ def sanitized(words: str) -> str:
     for pattern, mark in SANITIZE:
         words = re.sub(pattern, mark, words)
     return re.sub(r"\n+", "\n", words).strip()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A server of these tests' own: they list whole kinds, and must not meet what others have made."""
+    yield from a_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Any]:
+    """The same, of the genuine one."""
+    yield from a_plane()
 
 
 def compare(kubeconfig: Path) -> list[str]:
