@@ -111,14 +111,14 @@ def _gate(chosen: argparse.Namespace) -> int:
 
 
 def _sizes(chosen: argparse.Namespace) -> int:
-    from .weave import GOAL, LIMIT, sizes
+    from .weave import GOAL, LIMITS, sizes
 
     found = sizes(Book.here())
     for seat, lines in found.items():
-        print(f"{seat:12} {lines:6}")
+        print(f"{seat:12} {lines:6} of {LIMITS.get(seat, 0)}")
     total = sum(found.values())
     print(f"{'together':12} {total:6} of {GOAL}" + f", and {total - GOAL} too many" * (total > GOAL))
-    return int(total > LIMIT)
+    return int(any(lines > LIMITS.get(seat, 0) for seat, lines in found.items()))
 
 
 def _skeleton(chosen: argparse.Namespace) -> int:
