@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import yaml
+from tinykube.client.kubeconfig import load
 
 from tests.bench import etcd_seat
 
@@ -100,9 +100,14 @@ def kind() -> float | None:
 class Rates:
     """Requests a second over some kept-open connections. The client does as little as it can: bytes out, bytes in."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None, token: str = "") -> None:
-        self.host, self.port = urlsplit(url).hostname or "", urlsplit(url).port or 0
-        self.tls, self.extra = tls, f"Authorization: Bearer {token}\r\n" if token else ""
+    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+        self.host, self.port, self.tls = urlsplit(url).hostname or "", urlsplit(url).port or 0, tls
+
+    @classmethod
+    def of(cls, kubeconfig: str | Path) -> Rates:
+        """To the server of a kubeconfig, trusting whom it says, as whom it says: tiny and genuine alike."""
+        access = load(kubeconfig)
+        return cls(access.url, access.tls())
 
     def measure(self, method: str) -> float:
         """Requests a second that were answered as they should."""
@@ -128,7 +133,7 @@ class Rates:
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str,
                    body: bytes) -> None:
-        writer.write(f"{method} /api/v1/namespaces/default/configmaps{path} HTTP/1.1\r\nHost: {self.host}\r\n{self.extra}"
+        writer.write(f"{method} /api/v1/namespaces/default/configmaps{path} HTTP/1.1\r\nHost: {self.host}\r\n"
                      f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if head.split(b" ", 2)[1] not in (b"200", b"201"):
@@ -153,11 +158,10 @@ def rates() -> dict[str, dict[str, float]]:
     directory = tempfile.mkdtemp(prefix="bench-")
     try:
         subprocess.run([TINYKUBE, "up", "--directory", directory], check=True, capture_output=True, timeout=60)
-        config = yaml.safe_load(next(Path(directory).rglob("kubeconfig*")).read_text())
-        tiny = Rates(config["clusters"][0]["cluster"]["server"])
+        tiny = Rates.of(f"{directory}/kubeconfig")
         try:
             with control_plane(("apiserver",), audit=False) as plane:
-                genuine = Rates(plane.url, ssl.create_default_context(cafile=str(plane.ca_file)), plane.token)
+                genuine = Rates.of(plane.kubeconfig)
                 for who, target in (("tiny", tiny), ("genuine", genuine)):
                     found[who] = {m: median_of(lambda t=target, m=m: t.measure(m)) for m in ("POST", "GET")}  # type: ignore[misc]
                 found["genuine"]["memory"] = sum(

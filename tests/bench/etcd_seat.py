@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 import statistics
 import subprocess
 import sys
@@ -73,7 +72,7 @@ def creates(etcd_url: str) -> float:
     from tests.bench.__main__ import Rates
 
     with control_plane(["apiserver"], audit=False, etcd_url=etcd_url) as plane:
-        rates = Rates(plane.url, ssl.create_default_context(cafile=str(plane.ca_file)), plane.token)
+        rates = Rates.of(plane.kubeconfig)
         rates.measure("POST")
         return statistics.median(rates.measure("POST") for _ in range(3))
 
