@@ -13,6 +13,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import signal
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +45,15 @@ def load_ipython_extension(shell: Any) -> None:
     transforms = shell.input_transformers_cleanup
     if redirect not in transforms:
         transforms.insert(0, redirect)
+    _mind_hangups()
     _load_tools(shell)
+
+
+def _mind_hangups() -> None:
+    """Let a hangup end what a cell starts: a Jupyter that was started with `nohup` passes its deafness on."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup and threading.current_thread() is threading.main_thread() and signal.getsignal(hangup) is signal.SIG_IGN:
+        signal.signal(hangup, signal.SIG_DFL)
 
 
 def unload_ipython_extension(shell: Any) -> None:
