@@ -16,10 +16,11 @@ ARROWS = {
     "api": {"machinery", "store"},
     "client": {"machinery"},
     "scheduler": {"machinery", "client"},
+    "controllers": {"machinery", "client"},
     "kubelet": {"machinery", "client", "runtime"},
     "kubectl": {"machinery", "client"},
     "runtime": {"machinery"},
-    "cluster": {"machinery", "store", "api", "client", "scheduler", "kubelet", "runtime"},
+    "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "runtime"},
 }
 TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/http.py", "kubelet/http.py", "runtime/process.py",
               "store/directory.py", "runtime/docker.py",

@@ -54,7 +54,7 @@ async def test_paths_and_verbs() -> None:
 
 
 async def test_unknown_resource_says_what_is_known() -> None:
-    with pytest.raises(KeyError, match=r"unknown resource 'podz': known are configmaps, events, leases"):
+    with pytest.raises(KeyError, match=r"unknown resource 'podz': known are certificatesigningrequests, clusterrolebindings"):
         await Client(Recording()).get("podz", "x")
 
 

@@ -5,7 +5,7 @@ import base64
 import os
 import ssl
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ class Access:
     ca: bytes | None = None
     certificate: bytes | None = None
     key: bytes | None = None
+
+    def anonymous(self) -> Access:
+        """The same server, and the same trust in it, for one who shows nothing."""
+        return replace(self, token=None, certificate=None, key=None)
 
     def tls(self) -> ssl.SSLContext | None:
         """What to trust and what to show over https (PEM, from the file); None over plain http."""

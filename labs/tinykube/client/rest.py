@@ -15,10 +15,20 @@ from tinykube.machinery.objects import Object
 from tinykube.machinery.wire import Handler, Request, Response, close
 
 # Where each resource lives. More are learned from the server by `Client.discover`.
-PREFIXES = {
-    "pods": "/api/v1", "nodes": "/api/v1", "namespaces": "/api/v1", "configmaps": "/api/v1", "events": "/api/v1",
-    "leases": "/apis/coordination.k8s.io/v1",
-}
+PREFIXES = {resource: prefix for prefix, resources in {
+    "/api/v1": "pods nodes namespaces configmaps events endpoints secrets serviceaccounts services "
+               "replicationcontrollers resourcequotas limitranges persistentvolumes persistentvolumeclaims",
+    "/apis/apps/v1": "controllerrevisions daemonsets deployments replicasets statefulsets",
+    "/apis/autoscaling/v2": "horizontalpodautoscalers",
+    "/apis/batch/v1": "cronjobs jobs",
+    "/apis/certificates.k8s.io/v1": "certificatesigningrequests",
+    "/apis/coordination.k8s.io/v1": "leases",
+    "/apis/discovery.k8s.io/v1": "endpointslices",
+    "/apis/policy/v1": "poddisruptionbudgets",
+    "/apis/rbac.authorization.k8s.io/v1": "clusterroles clusterrolebindings roles rolebindings",
+    "/apis/scheduling.k8s.io/v1": "priorityclasses",
+    "/apis/storage.k8s.io/v1": "csinodes storageclasses",
+}.items() for resource in resources.split()}
 
 PATCH_TYPES = {
     "strategic": "application/strategic-merge-patch+json",

@@ -21,6 +21,7 @@ from tinykube.cluster.process import Seat
 from tinykube.cluster.storeseat import add_command
 from tinykube.machinery.clock import SystemClock
 
+CONTROL_PLANE = ("api", "scheduler", "controller-manager")
 HOME = Path.home() / ".tinykube"
 
 
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "up":
             command.add_argument("--nodes", "-n", type=int, help="how many nodes (default: as many as before, or 1)")
             command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
+            command.add_argument("--controllers", default="*", help="names by comma, -NAME for all but that (%(default)s)")
             command.add_argument("--runtime", choices=("process", "docker"), default="process")
     add_command(commands)
     return top
@@ -63,7 +65,7 @@ def seats_of(directory: Path) -> list[Seat]:
     if not settings.exists():
         return []
     nodes = json.loads(settings.read_text())["nodes"]
-    return [Seat(directory, name) for name in ("api", "scheduler", *(f"kubelet/{node}" for node in nodes))]
+    return [Seat(directory, name) for name in (*CONTROL_PLANE, *(f"kubelet/{node}" for node in nodes))]
 
 
 def up(arguments: argparse.Namespace) -> None:
@@ -71,7 +73,7 @@ def up(arguments: argparse.Namespace) -> None:
     directory: Path = arguments.directory.expanduser().resolve()
     before = seats_of(directory)
     if arguments.nodes is None:
-        arguments.nodes = len(before) - 2 if before else 1
+        arguments.nodes = len(before) - len(CONTROL_PLANE) if before else 1
     if arguments.nodes < 0:
         raise Trouble(f"--nodes {arguments.nodes}: a cluster has 0 nodes or more")
     running = [seat.name for seat in before if seat.pid() is not None]
@@ -114,18 +116,20 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
             raise Trouble(f"port {arguments.port} on 127.0.0.1 cannot be had ({error.strerror}): "
                           "choose another with --port, or leave it out for a free one") from None
         port = probe.getsockname()[1]
-    settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime}
+    settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime,
+                "controllers": arguments.controllers.split(",")}
     (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
     introduce(directory, f"https://127.0.0.1:{port}", settings["nodes"])
 
 
 def introduce(directory: Path, url: str, nodes: Iterable[str]) -> None:
     """Make an authority, and give each seat an identity of its own, with no more rights than it needs."""
-    from tinykube.cluster.identities import ADMIN, SCHEDULER, Identities, node_user
+    from tinykube.cluster.identities import ADMIN, MANAGER, SCHEDULER, Identities, node_user
     identities, place = Identities(), directory / "pki"
     identities.save(place)
     identities.kubeconfig(directory / "kubeconfig", url, ADMIN)
     identities.kubeconfig(place / "scheduler.kubeconfig", url, SCHEDULER)
+    identities.kubeconfig(place / "controller-manager.kubeconfig", url, MANAGER)
     for node in nodes:
         identities.kubeconfig(place / f"{node}.kubeconfig", url, node_user(node))
 

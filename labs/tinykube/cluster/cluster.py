@@ -1,4 +1,4 @@
-"""A whole cluster in one event loop: store, api-server, scheduler, and a kubelet for each node.
+"""A whole cluster in one event loop: store, api-server, scheduler, controllers, and a kubelet for each node.
 
 Genuine counterpart: `kind create cluster`.
 """
@@ -19,10 +19,11 @@ from typing import Any
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
 from tinykube.cluster.capacity import Capacity, node_capacities
-from tinykube.cluster.identities import ADMIN, SCHEDULER, Identities, node_user
+from tinykube.cluster.identities import ADMIN, MANAGER, SCHEDULER, Identities, account_user, node_user
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
+from tinykube.controllers.manager import Manager
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.machinery.errors import ApiError
@@ -34,7 +35,7 @@ from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import LocalStorage
 from tinykube.store.directory import open_storage
 
-PARTS = ("api", "scheduler", "kubelet")
+PARTS = ("api", "scheduler", "controller-manager", "kubelet")
 
 
 class Cluster:
@@ -43,7 +44,7 @@ class Cluster:
     def __init__(self, nodes: int | Iterable[str] | Mapping[str, Capacity] = 1, *,
                  without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
                  clock: Clock | None = None, port: int = 0, directory: str | Path | None = None,
-                 data: str | Path | None = None, secure: bool = True) -> None:
+                 data: str | Path | None = None, secure: bool = True, controllers: Iterable[str] = ("*",)) -> None:
         self.capacities = node_capacities(nodes)
         self.without = set(without)
         unknown = self.without - set(PARTS)
@@ -59,6 +60,8 @@ class Cluster:
         self.data = Path(data) if data else None                       # where the store survives, or None
         self.storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
+        self.controllers = tuple(controllers)                          # as the genuine option --controllers
+        self.managers: list[Manager] = []                              # none, or one
         self.api: ApiPart | None = None
         self.url = self.ca = ""
         self.cert = ("", "")                                           # the administrator's certificate and key
@@ -72,7 +75,7 @@ class Cluster:
             if self.data:
                 self.storage = open_storage(self.data, self.clock, self.log)
             await self.start_component("api")
-            names = ["scheduler"] if "scheduler" not in self.without else []
+            names = [part for part in ("scheduler", "controller-manager") if part not in self.without]
             names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]
             await asyncio.gather(*(self.start_component(name) for name in names))
             await asyncio.gather(*(self.wait(f"node/{node} Ready") for node in self.nodes))
@@ -99,7 +102,7 @@ class Cluster:
         await self.stop()
 
     async def start_component(self, name: str) -> None:
-        """Start one part: api, scheduler, or kubelet/NODE."""
+        """Start one part: api, scheduler, controller-manager, or kubelet/NODE."""
         if name in self.running:
             raise ValueError(f"{name} runs already")
         part, _, node = name.partition("/")
@@ -107,11 +110,13 @@ class Cluster:
             self.running[name] = await self.start_api()
         elif part == "scheduler":
             self.running[name] = await self.start_scheduler()
+        elif part == "controller-manager":
+            self.running[name] = await self.start_controllers()
         elif part == "kubelet" and node in self.capacities:
             self.running[name] = await self.start_kubelet(node)
         else:
             nodes = ", ".join(f"kubelet/{each}" for each in self.capacities)
-            raise ValueError(f"there is no component {name!r}; there are api, scheduler, {nodes}")
+            raise ValueError(f"there is no component {name!r}; there are api, scheduler, controller-manager, {nodes}")
 
     async def stop_component(self, name: str) -> None:
         """Stop one part; the others go on, and meet it again when it is started again. Pods outlive their kubelet."""
@@ -178,6 +183,27 @@ class Cluster:
         if not self.schedulers:
             raise RuntimeError("no scheduler is running")
         return self.schedulers[0]
+
+    async def start_controllers(self) -> Callable[[], Awaitable[None]]:
+        """A controller manager; each controller in it has a client, and the rights, of its own service account."""
+        def client(account: str) -> Client:
+            return self.client_of(f"tinykube-{account or 'controller-manager'}", account_user(account) if account else MANAGER)
+        manager = Manager(client, f"tinykube-{self.seed}", clock=self.clock, random=self.random("controllers"),
+                          log=self.log, controllers=self.controllers)
+        await manager.start()
+        self.managers.append(manager)
+        return self.stop_controllers
+
+    async def stop_controllers(self) -> None:
+        """Stop the controllers; what they made stays, and nobody looks after it."""
+        await self.managers.pop().stop()
+
+    @property
+    def manager(self) -> Manager:
+        """The controller manager that runs, to look into: `c.manager.controllers["replicaset-controller"]`."""
+        if not self.managers:
+            raise RuntimeError("no controller-manager is running")
+        return self.managers[0]
 
     async def dial(self, node: Object, request: Request) -> Response:
         """What the api-server uses to reach a kubelet."""

@@ -18,12 +18,19 @@ from tinykube.machinery.wire import User
 
 ADMIN = User("kubernetes-admin", ("system:masters",))
 SCHEDULER = User("system:kube-scheduler")
+MANAGER = User("system:kube-controller-manager")
 API_SERVER = "kube-apiserver"
 
 
 def node_user(node: str) -> User:
     """Who a kubelet is: its node, and one of the nodes."""
     return User(f"system:node:{node}", ("system:nodes",))
+
+
+def account_user(account: str, namespace: str = "kube-system") -> User:
+    """Who a service account is, and the groups that it is in."""
+    return User(f"system:serviceaccount:{namespace}:{account}",
+                ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"))
 
 
 def write_secret(path: Path, text: bytes) -> Path:

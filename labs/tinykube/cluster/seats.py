@@ -72,6 +72,25 @@ def scheduler_seat(at: Surroundings) -> Main:
     return main
 
 
+def controllers_seat(at: Surroundings) -> Main:
+    """The controller manager: the lease and the copies by its own certificate, each controller by its account's token."""
+    from tinykube.client.http import HttpTransport
+    from tinykube.client.kubeconfig import load
+    from tinykube.controllers.accounts import own_accounts
+    from tinykube.controllers.manager import Manager
+
+    @asynccontextmanager
+    async def main() -> AsyncIterator[None]:
+        access = load(at.directory / "pki" / "controller-manager.kubeconfig")
+        async with HttpTransport.from_access(access) as own, HttpTransport.from_access(access.anonymous()) as plain:
+            manager = Manager(own_accounts(own, plain, at.clock), f"tinykube-{os.getpid()}", clock=at.clock,
+                              random=at.random, log=at.log, controllers=at.settings.get("controllers", ["*"]))
+            await manager.start()
+            yield
+            await manager.stop()
+    return main
+
+
 def kubelet_seat(at: Surroundings, node: str) -> Main:
     """The kubelet of a node, and its own API on a free port. Its pods live on when it ends."""
     from tinykube.api.http import serve
@@ -114,7 +133,8 @@ def begin(name: str, directory: Path, lock: int, told: int) -> None:
     write_pid(lock, os.getpid())
     at = Surroundings(Seat(directory, name))
     part, _, node = name.partition("/")
-    main = kubelet_seat(at, node) if part == "kubelet" else {"api": api_seat, "scheduler": scheduler_seat}[part](at)
+    seats = {"api": api_seat, "scheduler": scheduler_seat, "controller-manager": controllers_seat}
+    main = kubelet_seat(at, node) if part == "kubelet" else seats[part](at)
     if sys.stdin.buffer.read(2) == b"go":          # else whoever started us is gone
         asyncio.run(run(main, at, told))
 

@@ -1,0 +1,31 @@
+"""Which controllers there are. To add one, write its file and put its class here.
+
+Genuine counterpart: NewControllerDescriptors of kube-controller-manager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tinykube.controllers.controller import Controller
+from tinykube.controllers.replicaset import ReplicaSetController, ReplicationController
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    ReplicationController,
+    ReplicaSetController,
+)
+
+
+def selected(wanted: Iterable[str], known: Sequence[type[Controller]] = CONTROLLERS) -> list[type[Controller]]:
+    """The controllers that `--controllers` picks: names, `-name` for not that one, `*` for all others.
+
+    A name may leave out its `-controller`. Raises ValueError for a name that is none.
+    """
+    names = {each.name: each for each in known}
+    picks = list(wanted)
+    words = {word: word.removeprefix("-") for word in picks if word != "*"}
+    full = {word: name if name in names else f"{name}-controller" for word, name in words.items()}
+    if unknown := [words[word] for word in words if full[word] not in names]:
+        raise ValueError(f"there is no controller {', '.join(unknown)}; there are {', '.join(sorted(names))}")
+    named = {name: not word.startswith("-") for word, name in reversed(full.items())}      # the first word counts
+    return [each for name, each in names.items() if named.get(name, "*" in picks)]
