@@ -51,7 +51,7 @@ def test_up_run_status_down(home: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["up", "-d", str(home), "-n", "2"]) == 0
     assert f"2 nodes ready.  export KUBECONFIG={home}/kubeconfig" in capsys.readouterr().out
     assert main(["status", "-d", str(home)]) == 0
-    assert capsys.readouterr().out.count("running, pid") == 4
+    assert capsys.readouterr().out.count("running, pid") == 5
     until(home, "pod/web Running")
     assert main(["up", "-d", str(home)]) == 1
     assert "is up already" in capsys.readouterr().err
