@@ -29,7 +29,7 @@ ADMIN = ("kubernetes-admin", ("system:masters",))
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "admin": ADMIN, "scheduler": ("system:kube-scheduler", ()), "controller-manager": ("system:kube-controller-manager", ()),
     "node:n1": ("system:node:n1", ("system:nodes",)), "node:n2": ("system:node:n2", ("system:nodes",)),
-    "jane": ("jane", ("devs",)), "joe": ("joe", ()), "fake-node": ("system:node:n1", ("friends",))}
+    "jane": ("jane", ("devs",)), "joe": ("joe", ()), "clerk": ("clerk", ()), "fake-node": ("system:node:n1", ("friends",))}
 TOKEN = "a-token-of-thirty-two-characters"
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tinykube.api.audit import EVERYTHING, Write, audit
-from tinykube.api.authentication import authenticate, bootstrap_tokens, static_tokens
+from tinykube.api.audit import EVERYTHING, Write, audit, audit_strangers
+from tinykube.api.authentication import authenticate, bootstrap_tokens, static_tokens, unnoticed
 from tinykube.api.authorization import authorize, first_yes, masters
 from tinykube.api.escalation import escalation
 from tinykube.api.impersonation import impersonate
@@ -33,8 +33,9 @@ def doorkeepers(signer: Signer, *, tokens: Mapping[str, User] | None = None, wri
         rbac, accounts, own = Rbac(server), AccountTokens(server, signer), (ISSUER,)
         decide = first_yes([masters, NodeAuthorizer(server).decide, rbac.decide])
         recognizers = [static_tokens(tokens or {}, own), accounts.known, bootstrap_tokens(server, own)]
-        log = [audit(write, server.clock, server.random, policy)] if write else []
-        server.filters += [authenticate(recognizers, own), *log, impersonate(decide), authorize(decide)]
+        notes = (write, server.clock, server.random, policy) if write else None
+        server.filters += [authenticate(recognizers, own, audit_strangers(*notes) if notes else unnoticed),
+                           *([audit(*notes)] if notes else []), impersonate(decide), authorize(decide)]
         server.admission.append(escalation(rbac, decide))
         server.on_start.append(rbac.start)
         reviews = Reviews(decide, rbac, recognizers, own)

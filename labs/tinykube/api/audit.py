@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 
-from tinykube.api.authentication import user_info
+from tinykube.api.authentication import Turned, user_info
 from tinykube.api.authorization import Attributes, attributes_of
 from tinykube.api.filters import Filter
 from tinykube.api.requestinfo import request_info
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, new_uid
-from tinykube.machinery.wire import NOBODY, Body, Handler, Request, Response, close
+from tinykube.machinery.wire import NOBODY, Body, Handler, Request, Response, User, close
 
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 EVERYTHING: list[Object] = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
@@ -26,16 +27,14 @@ Write = Callable[[Object], object]
 def audit(write: Write, clock: Clock, random: Random, rules: Sequence[Object] = EVERYTHING) -> Filter:
     """A filter that writes events, as the first rule of a policy that fits a request says."""
     async def audited(request: Request, then: Handler) -> Response:
-        wanted = attributes_of(request)
-        rule = next((rule for rule in rules if fits(rule, wanted)), {"level": "None"})
-        if rule["level"] == "None":
+        trail = begin(write, clock, random, rules, request)
+        if trail is None:
             return await then(request)
-        trail = Trail(write, clock, rule, first_facts(request, wanted, rule["level"], new_uid(random)), request)
         trail.tell("RequestReceived")
         try:
             response = await then(request)
         except ApiError as error:
-            trail.finish({key: value for key, value in error.status().items() if key not in ("kind", "apiVersion")})
+            trail.finish(refused(error))
             raise
         except Exception:
             trail.tell("Panic", {"metadata": {}, "status": "Failure", "code": 500})
@@ -50,6 +49,28 @@ def audit(write: Write, clock: Clock, random: Random, rules: Sequence[Object] = 
     return audited
 
 
+def audit_strangers(write: Write, clock: Clock, random: Random, rules: Sequence[Object] = EVERYTHING) -> Turned:
+    """What to do with a request whose sender is not who they said to be: one event, and not a word of what they sent."""
+    def turned(request: Request, error: ApiError) -> None:
+        if trail := begin(write, clock, random, rules, replace(request, user=User(""), body=b"")):
+            trail.tell("ResponseStarted", refused(error))
+    return turned
+
+
+def begin(write: Write, clock: Clock, random: Random, rules: Sequence[Object], request: Request) -> Trail | None:
+    """The trail of a request, if the first rule that fits it wants one."""
+    wanted = attributes_of(request)
+    rule = next((rule for rule in rules if fits(rule, wanted)), {"level": "None"})
+    if rule["level"] == "None":
+        return None
+    return Trail(write, clock, rule, first_facts(request, wanted, rule["level"], new_uid(random)), request)
+
+
+def refused(error: ApiError) -> Object:
+    """What an event says of an error."""
+    return {key: value for key, value in error.status().items() if key not in ("kind", "apiVersion")}
+
+
 class Trail:
     """The events of one request."""
 
@@ -61,9 +82,12 @@ class Trail:
         """Write one event, with what is known by now."""
         if stage in self.rule.get("omitStages", ()):
             return
-        other, facts = self.request.notes.get("impersonated"), {**self.facts, "stage": stage}
+        other, mode = self.request.notes.get("impersonated"), self.request.notes.get("constraint")
+        facts = {**self.facts, "stage": stage}
         late: Object = {
-            "impersonatedUser": user_info(other) if other else None, **{key: facts.pop(key, None) for key in REST},
+            "impersonatedUser": user_info(other) if other else None,
+            "authenticationMetadata": {"impersonationConstraint": mode} if mode else None,
+            **{key: facts.pop(key, None) for key in REST},
             "responseStatus": status, "requestObject": facts.pop("requestObject", None),
             "responseObject": parsed(response) if self.rule["level"] == "RequestResponse" else None,
             "requestReceivedTimestamp": self.began, "stageTimestamp": micro(self.clock.now()),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinykube.api.filters import Filter
-from tinykube.machinery.errors import unauthorized
+from tinykube.machinery.errors import ApiError, unauthorized
 from tinykube.machinery.objects import Object, parse_time
 from tinykube.machinery.wire import NOBODY, Handler, Request, Response, User
 
@@ -23,17 +23,23 @@ EVERYBODY = "system:authenticated"       # the group of all who were recognized
 BOOTSTRAP_TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 Known = tuple[User, tuple[str, ...]]     # whose token it is, and for which audiences it is meant (none named: for all)
 Authenticator = Callable[[str, Sequence[str]], Awaitable["Known | None"]]
+Turned = Callable[[Request, ApiError], None]     # hears of each whose proof is none
 
 
-def authenticate(authenticators: Sequence[Authenticator], audiences: Sequence[str]) -> Filter:
+def unnoticed(request: Request, error: ApiError) -> None:
+    """What to do with those who are turned away where nobody keeps a log."""
+
+
+def authenticate(authenticators: Sequence[Authenticator], audiences: Sequence[str], turned: Turned = unnoticed) -> Filter:
     """A filter that finds out who asks: from the connection, else from a token, else it is nobody."""
     async def authenticated(request: Request, then: Handler) -> Response:
-        if request.user is None and (token := bearer(request)):
-            found, _ = await recognize(authenticators, token, audiences)
-            if found is None:
-                raise unauthorized()
-            request = replace(request, user=found[0])
-        return await then(replace(request, user=member(request.user) if request.user else NOBODY))
+        token = "" if request.user else bearer(request)
+        found, _ = await recognize(authenticators, token, audiences) if token else (None, "")
+        if found is None and (token or "unproven" in request.notes):
+            turned(request, error := unauthorized())
+            raise error
+        user = found[0] if found else request.user
+        return await then(replace(request, user=member(user) if user else NOBODY))
     return authenticated
 
 

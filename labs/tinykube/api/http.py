@@ -114,8 +114,12 @@ class Server:
             raise errors.bad_request(f"the body of the request is malformed: {error}") from None
         query = parse_qsl(incoming.rel_url.raw_query_string, keep_blank_values=True)
         connection = incoming.transport.get_extra_info("ssl_object") if incoming.transport else None
-        return Request(incoming.method, incoming.path, tuple(query), headers, body, connected_user(connection),
-                       incoming.remote or "")
+        user, notes = None, dict[str, Any]()
+        try:
+            user = connected_user(connection)
+        except ValueError as error:
+            notes["unproven"] = str(error)
+        return Request(incoming.method, incoming.path, tuple(query), headers, body, user, incoming.remote or "", notes)
 
     async def _read_body(self, incoming: web.BaseRequest, headers: dict[str, str]) -> bytes:
         if (incoming.content_length or 0) > self.body_limit:

@@ -10,14 +10,16 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from tinykube.api.authentication import member
-from tinykube.api.authorization import Attributes, Authorizer, attributes_of, refusal
+from tinykube.api.authorization import MASTERS, Attributes, Authorizer, attributes_of, refusal
 from tinykube.api.filters import Filter
 from tinykube.api.tokens import account_groups
 from tinykube.machinery.errors import ApiError, bad_request
+from tinykube.machinery.selectors import subdomain_errors
 from tinykube.machinery.wire import NOBODY, Handler, Request, Response, User
 
 GROUP = "authentication.k8s.io"
-EXTRA = "impersonate-extra-"
+EXTRA, NODE = "impersonate-extra-", "system:node:"
+Needed = tuple[Attributes, str]           # a permission, and why nobody can have it (if so)
 
 
 def impersonate(decide: Authorizer) -> Filter:
@@ -27,26 +29,28 @@ def impersonate(decide: Authorizer) -> Filter:
         wanted = wanted_user(request)
         if wanted is None:
             return await then(request)
-        user, errors = request.user or NOBODY, []
-        for old in sorted((False, True), key=lambda way: way != worked.get(user.name, False)):
-            refused = await refused_by(decide, (checks_of_old if old else checks)(request, user, wanted))
+        user, mode, refusals = request.user or NOBODY, mode_of(wanted), list[ApiError]()
+        for old in sorted((False, True) if mode else (True,), key=lambda way: way != worked.get(user.name, False)):
+            refused = await refused_by(decide, checks_of_old(user, wanted) if old else checks(request, user, wanted, mode))
             if refused is None:
                 worked[user.name] = old
                 break
-            errors.append(refused)
+            refusals.append(refused)
         else:
-            raise errors[0]
-        request.notes["impersonated"] = full = completed(wanted)
+            raise refusals[0]
+        request.notes["impersonated"] = full = completed(wanted, "" if old else mode)
+        if not old:
+            request.notes["constraint"] = f"impersonate:{mode}"
         return await then(replace(request, user=full))
     return impersonated
 
 
-async def refused_by(decide: Authorizer, needed: Iterator[Attributes]) -> ApiError | None:
-    """The refusal of the first permission that is refused, or None."""
-    for each in needed:
+async def refused_by(decide: Authorizer, needed: Iterator[Needed]) -> ApiError | None:
+    """The refusal of the first permission that is refused, or that nobody can have; or None."""
+    for each, objection in needed:
         allowed, reason = await decide(each)
-        if not allowed:
-            return refusal(each, reason)
+        if objection or not allowed:
+            return refusal(each, objection or reason)
     return None
 
 
@@ -71,34 +75,57 @@ def account(user: User) -> tuple[str, str] | None:
     return (parts[2], parts[3]) if len(parts) == 4 and user.name.startswith("system:serviceaccount:") else None
 
 
-def completed(wanted: User) -> User:
+def mode_of(wanted: User) -> str:
+    """As what sort of user somebody would act: a node or a service account as such, or anybody. What is dressed up is ''."""
+    node = len(wanted.name) > len(NODE) and wanted.name.startswith(NODE)
+    if not node and not account(wanted):
+        return "user-info"
+    bare = not (wanted.groups or wanted.uid or wanted.extra)
+    return "" if not bare else "arbitrary-node" if node else "serviceaccount"
+
+
+def completed(wanted: User, mode: str) -> User:
     """A wanted user with the groups that they would have had, if none were asked for."""
     if wanted.name == NOBODY.name:
         return replace(wanted, groups=wanted.groups or NOBODY.groups)
+    if mode == "arbitrary-node":
+        return member(replace(wanted, groups=("system:nodes",)))
     home = account(wanted)
     return member(replace(wanted, groups=account_groups(home[0])) if home and not wanted.groups else wanted)
 
 
-def checks(request: Request, user: User, wanted: User) -> Iterator[Attributes]:
+def checks(request: Request, user: User, wanted: User, mode: str) -> Iterator[Needed]:
     """What it takes: to do this as another user of that sort, and to be this user, these groups, and so on."""
-    node = wanted.name.removeprefix("system:node:") if wanted.name.startswith("system:node:") else ""
-    home = account(wanted)
-    mode = "arbitrary-node" if node else "serviceaccount" if home else "user-info"
-    doing = attributes_of(request)
-    yield replace(doing, verb=f"impersonate-on:{mode}:{doing.verb}")
-    one = Attributes(user, f"impersonate:{mode}", "", GROUP, "nodes" if node else "serviceaccounts" if home else "users", "",
-                     home[0] if home else "", node or (home[1] if home else wanted.name))
-    yield one
-    if mode == "user-info":
-        yield from (replace(each, verb=one.verb, group=GROUP) for each in others(user, wanted))
+    doing, verb = attributes_of(request), f"impersonate:{mode}"
+    yield replace(doing, verb=f"impersonate-on:{mode}:{doing.verb}"), ""
+    if mode == "arbitrary-node":
+        yield Attributes(user, verb, "", GROUP, "nodes", name=wanted.name.removeprefix(NODE)), ""
+    elif home := account(wanted):
+        yield Attributes(user, verb, "", GROUP, "serviceaccounts", "", *home), ""
+    else:
+        yield Attributes(user, verb, "", GROUP, "users", name=wanted.name), ""
+        for each in others(user, wanted):
+            masters = each.resource == "groups" and each.name == MASTERS
+            objection = "impersonating the system:masters group is not allowed" if masters else ""
+            if each.resource == "userextras" and not domain_path(each.subresource):
+                objection = (f'impersonating an invalid key in extra is not allowed: extra.key: Invalid value: '
+                             f'"{each.subresource}": must be a domain-prefixed path (such as "acme.io/foo")')
+                each = replace(each, subresource="", name="")
+            yield replace(each, verb=verb, group=GROUP), objection
 
 
-def checks_of_old(request: Request, user: User, wanted: User) -> Iterator[Attributes]:
+def domain_path(key: str) -> bool:
+    """Whether a key says whose it is, as in `acme.io/foo`."""
+    domain, _, path = key.partition("/")
+    return bool(path) and not subdomain_errors(domain)
+
+
+def checks_of_old(user: User, wanted: User) -> Iterator[Needed]:
     """What it took before: a verb `impersonate` on this user, these groups, and so on, whatever one does then."""
     home = account(wanted)
     yield Attributes(user, "impersonate", "", "", "serviceaccounts" if home else "users", "", home[0] if home else "",
-                     home[1] if home else wanted.name)
-    yield from others(user, wanted)
+                     home[1] if home else wanted.name), ""
+    yield from ((each, "") for each in others(user, wanted))
 
 
 def others(user: User, wanted: User) -> Iterator[Attributes]:

@@ -20,7 +20,6 @@ from cryptography.x509.oid import NameOID
 
 from tinykube.api.keys import Identity
 from tinykube.api.tokens import CREDENTIAL
-from tinykube.machinery.errors import unauthorized
 from tinykube.machinery.wire import User
 
 HELLO = b"\x16"                          # the first byte of whoever speaks TLS
@@ -42,13 +41,13 @@ def server_tls(mine: Identity, clients: bytes) -> ssl.SSLContext:
 
 
 def connected_user(connection: ssl.SSLObject | None) -> User | None:
-    """Who is at the other end, by their certificate; None if they showed none. Raises ApiError 401 if it is out of date."""
+    """Who is at the other end, by their certificate; None if they showed none. Raises ValueError if it is out of date."""
     der = connection.getpeercert(binary_form=True) if connection else None
     if not der:
         return None
     user, begins, ends = certified(der)
     if not begins <= datetime.now(UTC) <= ends:
-        raise unauthorized()
+        raise ValueError("the certificate is out of date, or not good yet")
     return user
 
 
