@@ -63,6 +63,11 @@ test-chapters: $(VENV)/.ready-test ## run every chapter and compare with the sto
 behaviour: $(VENV)/.ready-test ## the behavior suite against TARGET=tiny|genuine|kind|kubeconfig:CONTEXT
 	@$(PY) -m pytest tests/behaviour --target $(or $(TARGET),tiny) -q
 
+.PHONY: storages
+storages: $(VENV)/.ready-test ## the whole behavior suite with tiny's objects in a log, in our store over gRPC, and in a genuine etcd
+	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q -rs tests/behaviour \
+	  --storage log --storage grpc --storage etcd
+
 .PHONY: soak
 soak: $(VENV)/.ready-test ## the chapters ten times in a row with both cores busy (long)
 	@$(BIN)/bookkit soak --times $(or $(TIMES),10)

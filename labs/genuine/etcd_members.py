@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
@@ -26,13 +27,13 @@ class Etcd:
 
     def __init__(
         self, members: int = 1, *, tls: bool = False, fsync: bool = True, timeout: float = 60,
-        processes: GuardedProcesses | None = None, authority: Authority | None = None,
+        flags: Sequence[str] = (), processes: GuardedProcesses | None = None, authority: Authority | None = None,
     ) -> None:  # fmt: skip
         if members < 1:
             raise ValueError(f"an etcd needs at least one member, not {members}")
         self.names = ["etcd"] if members == 1 else [f"etcd-{n}" for n in range(members)]
         self.tls, self.timeout = tls, timeout
-        self._fsync, self._shared, self._authority = fsync, processes, authority
+        self._fsync, self._flags, self._shared, self._authority = fsync, list(flags), processes, authority
         self._held: dict[str, tuple[socket, socket]] = {}
         self._log_starts: dict[str, int] = {}
 
@@ -141,7 +142,7 @@ class Etcd:
             for kind in ("", "peer-"):
                 arguments += [f"--{kind}trusted-ca-file={self._authority.file}", f"--{kind}client-cert-auth"]
                 arguments += [f"--{kind}cert-file={self._server.certificate}", f"--{kind}key-file={self._server.key}"]
-        self.processes.start(name, arguments if self._fsync else [*arguments, "--unsafe-no-fsync"])
+        self.processes.start(name, [*arguments, *self._flags, *([] if self._fsync else ["--unsafe-no-fsync"])])
 
     def _wait(self, name: str) -> None:
         path = self.processes.log_path(name)
@@ -155,9 +156,9 @@ class Etcd:
         self.processes.wait("etcd did not start", name, serving, self.timeout)
 
 
-def etcd(*, tls: bool = False, fsync: bool = True, timeout: float = 60) -> Etcd:
-    """One genuine etcd: `with etcd() as e: requests.post(e.url + "/v3/kv/put", ...)`."""
-    return Etcd(1, tls=tls, fsync=fsync, timeout=timeout)
+def etcd(*, tls: bool = False, fsync: bool = True, flags: Sequence[str] = (), timeout: float = 60) -> Etcd:
+    """One genuine etcd: `with etcd() as e: requests.post(e.url + "/v3/kv/put", ...)`. `flags` adds options."""
+    return Etcd(1, tls=tls, fsync=fsync, flags=flags, timeout=timeout)
 
 
 def etcd_cluster(members: int = 3, *, tls: bool = False, fsync: bool = True, timeout: float = 60) -> Etcd:

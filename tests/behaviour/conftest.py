@@ -1,6 +1,11 @@
 """One suite, several targets: what it expects has to hold for the genuine Kubernetes as well as for the tiny one.
 
     pytest tests/behaviour --target tiny|genuine|kind|kubeconfig:CONTEXT
+    pytest tests/behaviour --storage memory|log|grpc|etcd
+
+The second runs the tiny target with its objects kept elsewhere: in memory, in a log on the disk, in our store in another
+process, or in a genuine etcd. Without options, the whole suite runs on tiny in memory, and what asks most of a storage
+(lists and watches) on the other three as well.
 
 An expectation that a genuine target does not meet is a bug in the suite.
 """
@@ -14,15 +19,24 @@ import pytest
 
 from tests.behaviour.target import Namespace, Target, open_target
 
+STORAGES = ["memory", "log", "grpc", "etcd"]
+ASKS_MOST = "tests.behaviour.test_list_watch"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", action="append", default=None,
                      help="tiny, genuine, kind or kubeconfig:CONTEXT; may be given more than once (default: tiny)")
+    parser.addoption("--storage", action="append", default=None, choices=STORAGES,
+                     help="where the tiny target keeps its objects; may be given more than once (default: memory)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target_name" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--target") or ["tiny"]
+        targets, storages = (metafunc.config.getoption(option) for option in ("--target", "--storage"))
+        if not targets and not storages and metafunc.module.__name__ == ASKS_MOST:
+            storages = STORAGES
+        places = ["tiny" if each == "memory" else f"tiny/{each}" for each in storages or ["memory"]]
+        names = [name for target in targets or ["tiny"] for name in (places if target == "tiny" else [target])]
         metafunc.parametrize("target_name", names, scope="session")
 
 

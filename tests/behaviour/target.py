@@ -89,12 +89,37 @@ class Target:
 
 
 @contextlib.contextmanager
-def open_target(name: str) -> Iterator[Target]:
-    """Start, or find, the target called `name`; skip with a reason where it can't be had."""
+def storage(name: str) -> Iterator[Object]:
+    """What a tiny cluster keeps its objects in, as options of Cluster; skip with a reason where it can't be had."""
     with contextlib.ExitStack() as stack:
-        if name == "tiny":
+        if name == "memory":
+            yield {}
+        elif name == "log":
+            yield {"data": stack.enter_context(tempfile.TemporaryDirectory(prefix="behaviour-"))}
+        elif name == "grpc":
+            command = [sys.executable, "-m", "tinykube.cluster.cli", "store", "--listen=127.0.0.1:0"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.terminate)
+            assert process.stdout
+            yield {"etcd": f"http://{process.stdout.readline().split()[-1]}"}
+        elif name == "etcd":
+            from genuine import MissingPart, etcd
+            try:
+                yield {"etcd": stack.enter_context(etcd(fsync=False)).url}
+            except MissingPart as missing:
+                pytest.skip(str(missing))
+        else:
+            raise pytest.UsageError(f"--storage {name}: give memory, log, grpc or etcd")
+
+
+@contextlib.contextmanager
+def open_target(name: str) -> Iterator[Target]:
+    """Start, or find, the target called `name`; skip with a reason where it can't be had. `tiny/etcd`: tiny, on etcd."""
+    with contextlib.ExitStack() as stack:
+        if name.partition("/")[0] == "tiny":
             from tinykube.cluster import Cluster, background
-            cluster = stack.enter_context(background(Cluster(nodes=1)))
+            kept = stack.enter_context(storage(name.partition("/")[2] or "memory"))
+            cluster = stack.enter_context(background(Cluster(nodes=1, **kept)))
             found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "kubelet"}))
         elif name == "genuine":
             from genuine import MissingPart, control_plane

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tinykube.machinery.clock import FakeClock
+from tinykube.store.directory import RESERVE
 from tinykube.store.durable import DurableStorage
 from tinykube.store.log import Log
 
@@ -21,7 +22,7 @@ class MemoryDisk:
         self.files: dict[str, bytes] = dict(files or {})
         self.synced: dict[str, int] = {name: len(data) for name, data in self.files.items()}
         self.calls_left, self.space = 10**9, 10**12
-        self.syncs = 0
+        self.syncs = self.held = 0
 
     def names(self) -> list[str]:
         return list(self.files)
@@ -31,7 +32,7 @@ class MemoryDisk:
 
     def append(self, name: str, data: bytes, *, sync: bool = True) -> None:
         self.call()
-        fits = self.space - sum(map(len, self.files.values()))
+        fits = self.space - self.held - sum(map(len, self.files.values()))
         self.files[name] = self.files.get(name, b"") + data[:max(fits, 0)]
         if len(data) > fits:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -48,7 +49,7 @@ class MemoryDisk:
     def replace(self, name: str, parts: Iterable[bytes]) -> None:
         self.call()
         data = b"".join(parts)
-        if sum(map(len, self.files.values())) + len(data) > self.space:
+        if self.held + sum(map(len, self.files.values())) + len(data) > self.space:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.files[name] = data
         self.synced[name] = len(data)
@@ -57,6 +58,15 @@ class MemoryDisk:
     def remove(self, name: str) -> None:
         self.call()
         del self.files[name]
+
+    def hold(self) -> None:
+        self.call()
+        if sum(map(len, self.files.values())) + RESERVE > self.space:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.held = RESERVE
+
+    def release(self) -> None:
+        self.held = 0
 
     def close(self) -> None:
         pass

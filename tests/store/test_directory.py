@@ -4,12 +4,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.store import Damaged, Put
+from tinykube.store import directory as directory_module
 from tinykube.store import log as log_module
 from tinykube.store.directory import Directory, open_storage
 
@@ -69,4 +71,21 @@ def test_a_draft_of_an_image_does_not_count(tmp_path: Path) -> None:
     assert disk.read("x.log") == b"126"
     disk.remove("x.log")
     assert disk.names() == ["0000000000000001.image"]
+    disk.close()
+
+
+def test_some_space_is_held_back_and_a_draft_that_did_not_fit_is_removed(tmp_path: Path) -> None:
+    disk = Directory(tmp_path)
+    disk.hold()
+    assert (tmp_path / "reserve").stat().st_size == directory_module.RESERVE
+    assert disk.names() == []
+    disk.release()
+    disk.release()
+
+    def parts() -> Iterator[bytes]:
+        yield b"some"
+        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        disk.replace("0000000000000001.image", parts())
+    assert [each.name for each in tmp_path.iterdir()] == ["lock"]
     disk.close()

@@ -119,6 +119,51 @@ async def test_watching(both: tuple[Ctl, Ctl], options: list[str]) -> None:
     assert told[0] == told[1]
 
 
+async def test_two_with_the_same_past_have_the_same_hash(both: tuple[Ctl, Ctl]) -> None:
+    """Also after a compaction, at a past revision, with keys that were deleted and some that changed in one step."""
+    step = "\nput /k/1 a\nput /k/2 b\ndel /k/0\n\n\n"
+    talk = [*(f"put /k/{n} {n}" for n in range(4)), "put /k/0 again", "lease grant 600", "del --prefix /k/", "put /k/0 back",
+            step, "put /k/1 c", "ASK", "ASK --rev=4", "compaction 6", "ASK", "ASK --rev=4", "ASK --rev=7", "put /k/9 x",
+            "ASK --rev=99", "compaction 8", "ASK", "del /k/9", "ASK"]
+    told: list[list[Any]] = [[], []]
+    for words in talk:
+        for ctl, heard in zip(both, told, strict=True):
+            if words.startswith("ASK"):
+                code, out, err = await ctl.say("endpoint", "hashkv", "-w", "json", *words.split()[1:])
+                answer = json.loads(out)[0]["HashKV"] if code == 0 else blank(err)
+                heard.append((words, answer if code else {key: answer[key] for key in answer if key != "header"}))
+            elif words == step:
+                assert (await ctl.say("txn", stdin=words))[0] == 0
+            else:
+                await ctl.ok(*words.split())
+    assert told[0] == told[1]
+    assert len({each["hash"] for _, each in told[0] if isinstance(each, dict)}) >= 5
+
+
+async def test_when_there_is_no_space_only_what_takes_none_is_done() -> None:
+    """An alarm is raised by a write that does not fit, ends when somebody takes it back, and comes back if nothing went."""
+    told: list[list[Any]] = []
+    with etcd(fsync=False, flags=["--quota-backend-bytes=200000"]) as member:
+        async with ours(quota=200_000) as tiny:
+            for ctl in (tiny, Ctl(member.url.removeprefix("http://"))):
+                await ctl.ok("put", "/small", "x")
+                [lease] = re.findall("lease ([0-9a-f]+)", await ctl.ok("lease", "grant", "600"))
+                names = [f"/big/{number}" for number in range(20)]
+                codes = [(await ctl.say("put", name, "x" * 60_000))[0] for name in names]
+                assert (codes[0], codes[-1]) == (0, 1)
+                revision = int(re.findall(r'"revision":(\d+)', await ctl.ok("get", "/small", "-w", "json"))[0])
+                talk = [("put /small y", ""), ("get /small", ""), ("alarm list", ""), ("endpoint health", ""),
+                        ("lease grant 9", ""),
+                        ("txn", "\nput /a 1\n\n\n"), ("txn", "\ndel /a\n\n\n"), (f"lease revoke {lease}", ""), ("alarm disarm", ""),
+                        ("put /small " + "y" * 60_000, ""), ("alarm list", ""), ("del /small", ""), ("del --prefix /big/0", ""),
+                        ("del --prefix /big/", ""), (f"compaction {revision + 3}", ""), ("defrag", ""), ("put /small y", ""),
+                        ("alarm disarm", ""), ("alarm list", ""), ("put /small y", ""), ("endpoint health", "")]
+                told.append([(words[:12], code, re.sub(r"deleted|^\d+$|revision \d+", "…", blank(out), flags=re.M), blank(err))
+                             for words, (code, out, err) in [(words, await ctl.say(*words.split(), stdin=stdin))
+                                                             for words, stdin in talk]])
+    assert told[0] == told[1]
+
+
 async def test_progress() -> None:
     async with ours(progress=0.1) as ctl:
         assert "progress notify: 1" in await heard(ctl, await ctl.start("watch", "/k", "--progress-notify"), 1)

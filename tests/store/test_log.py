@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tinykube.machinery.clock import FakeClock
-from tinykube.store import Damaged, NoSpace, Put, Range, StoreError, Txn
+from tinykube.store import Alarm, Damaged, Delete, DeleteResult, NoSpace, Put, Range, StoreError, Txn, TxnResult
 from tinykube.store import log as log_module
 from tinykube.store.keys import LONGEST_RUN
 from tinykube.store.log import Log
@@ -127,6 +127,49 @@ async def test_a_full_disk_refuses_loses_nothing_and_goes_on() -> None:
     assert (await storage.range(b"/a")).kvs[0].value == b"2"
     assert inside(Log(MemoryDisk(disk.files)).recover()) == inside(storage.store)
     await storage.aclose()
+
+
+async def test_on_a_full_disk_deleting_and_compacting_make_space() -> None:
+    """What is held back lets deletions through; a compaction makes an image, and the log before it goes."""
+    disk = MemoryDisk()
+    storage = storage_on(disk)
+    for number in range(40):
+        await storage.txn((), [Put(b"/%d" % number, b"x" * 5_000)])
+    await storage.grant(600, 7)
+    disk.space = disk.held + sum(map(len, disk.files.values())) + 100
+    mixed = await asyncio.gather(storage.apply(Put(b"/a", b"x" * 200)), storage.apply(Delete(b"/0")),
+                                 storage.apply(Txn((), (Delete(b"/1"),))), storage.grant(9), storage.revoke(7),
+                                 return_exceptions=True)
+    assert [type(each) for each in mixed] == [NoSpace, DeleteResult, TxnResult, NoSpace, int]
+    assert inside(Log(MemoryDisk(disk.files)).recover()) == inside(storage.store)
+    for number in range(2, 39):
+        await storage.apply(Delete(b"/%d" % number))
+    with pytest.raises(NoSpace):
+        await storage.txn((), [Put(b"/a", b"x" * 200)])
+    await storage.compact(storage.store.revision)
+    await storage.txn((), [Put(b"/a", b"x" * 200)])
+    assert (storage.store.range(b"/", b"0").count, len(disk.files)) == (2, 2)
+    assert inside(Log(MemoryDisk(disk.files)).recover()) == inside(storage.store)
+    await storage.aclose()
+
+
+async def test_an_alarm_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SMALLEST", 300)
+    disk = MemoryDisk()
+    storage = storage_on(disk)
+    await storage.txn((), [Put(b"/a", b"1")])
+    await storage.apply(Alarm(True))
+    for operation in (Put(b"/a", b"2"), Txn((), (), (Put(b"/a", b"2"),))):
+        with pytest.raises(NoSpace):
+            await storage.txn((), [operation])
+    for _ in range(20):                               # long enough for an image
+        await storage.txn((), [Delete(b"/none")])
+    assert any(name.endswith(".image") for name in disk.files)
+    again = storage_on(MemoryDisk(disk.files))
+    assert again.store.alarmed
+    await again.apply(Alarm(False))
+    await again.txn((), [Put(b"/a", b"2")])
+    assert not storage_on(MemoryDisk(again._log.disk.files)).store.alarmed  # type: ignore[attr-defined]
 
 
 async def test_without_space_for_an_image_the_log_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

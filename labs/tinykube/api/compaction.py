@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 
 from tinykube.machinery.clock import Clock
-from tinykube.store import Storage, StoreError
+from tinykube.store import Compacted, Storage, StoreError
 
 EVERY = 300.0                            # seconds
 
@@ -16,7 +16,8 @@ async def keep_compact(storage: Storage, clock: Clock, every: float = EVERY) -> 
     """Let the storage forget, for ever. Whoever lists or watches has `every` seconds, at least, to come back."""
     past = 0
     while True:
-        past = await compact(storage, past)
+        with contextlib.suppress(StoreError):       # the storage is away: the next time, then
+            past = await compact(storage, past)
         await clock.sleep(every)
 
 
@@ -24,6 +25,6 @@ async def compact(storage: Storage, past: int) -> int:
     """Forget what is older than revision `past`; the revision of now, with which to come again."""
     now = await storage.range(b"/registry/", limit=1, keys_only=True)
     if past:
-        with contextlib.suppress(StoreError):       # another api-server on the same storage was faster
+        with contextlib.suppress(Compacted):        # another api-server on the same storage was faster
             await storage.compact(past)
     return now.revision

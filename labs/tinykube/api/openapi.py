@@ -69,6 +69,7 @@ def schema_name(group: str, version: str, kind: str) -> str:
     return names_of_kinds().get((group, version, kind), "")
 
 
+@cache
 def typed(group: str, version: str, kind: str) -> Typed:
     """The types of a kind's fields, which is what a strategic merge patch needs to know."""
     return Typed.named(SCHEMAS, schema_name(group, version, kind))

@@ -18,7 +18,7 @@ from random import SystemRandom
 
 from tinykube.cluster.capacity import node_capacities
 from tinykube.cluster.process import Seat
-from tinykube.cluster.storeseat import add_command
+from tinykube.cluster.storeseat import add_client_options, add_command, client_settings
 from tinykube.machinery.clock import SystemClock
 
 CONTROL_PLANE = ("api", "scheduler", "controller-manager")
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
             command.add_argument("--controllers", default="*", help="names by comma, -NAME for all but that (%(default)s)")
             command.add_argument("--runtime", choices=("process", "docker"), default="process")
+            add_client_options(command)
     add_command(commands)
     return top
 
@@ -72,13 +73,18 @@ def up(arguments: argparse.Namespace) -> None:
     """Start every seat; leave nothing behind when one fails."""
     directory: Path = arguments.directory.expanduser().resolve()
     before = seats_of(directory)
+    missing = [seat for seat in before if seat.pid() is None]
+    if missing != before and (not missing or arguments.nodes not in (None, len(before) - len(CONTROL_PLANE))):
+        running = ", ".join(seat.name for seat in before if seat not in missing)
+        raise Trouble(f"a cluster is up already in {directory} ({running}); `tinykube down` stops it")
+    if missing != before:
+        start(missing)
+        print(f"started again: {', '.join(seat.name for seat in missing)}")
+        return
     if arguments.nodes is None:
         arguments.nodes = len(before) - len(CONTROL_PLANE) if before else 1
     if arguments.nodes < 0:
         raise Trouble(f"--nodes {arguments.nodes}: a cluster has 0 nodes or more")
-    running = [seat.name for seat in before if seat.pid() is not None]
-    if running:
-        raise Trouble(f"a cluster is up already in {directory} ({', '.join(running)}); `tinykube down` stops it")
     remove = halt if (directory / "store").exists() else take_down
     if before:
         halt(directory)
@@ -97,8 +103,7 @@ def start(seats: list[Seat], seconds: float = 60) -> None:
     """Load all programs at once; let the api-server begin, and the others when it answers."""
     for seat in seats:
         seat.start()
-    api, *others = seats
-    for group in ([api], others):
+    for group in ([seat for seat in seats if seat.name == "api"], [seat for seat in seats if seat.name != "api"]):
         for seat in group:
             seat.go()
         for seat in group:
@@ -117,9 +122,19 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
                           "choose another with --port, or leave it out for a free one") from None
         port = probe.getsockname()[1]
     settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime,
-                "controllers": arguments.controllers.split(",")}
+                "controllers": arguments.controllers.split(","), "etcd": etcd_settings(directory, arguments)}
     (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
     introduce(directory, f"https://127.0.0.1:{port}", settings["nodes"])
+
+
+def etcd_settings(directory: Path, arguments: argparse.Namespace) -> dict[str, str] | None:
+    """The etcd that the options name, or that this cluster had before it was stopped; None for a store of its own."""
+    try:
+        named = client_settings(arguments)
+    except ValueError as error:
+        raise Trouble(str(error)) from None
+    before = directory / "cluster.json"
+    return named or (json.loads(before.read_text()).get("etcd") if before.exists() else None)
 
 
 def introduce(directory: Path, url: str, nodes: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from tinykube.cluster.capacity import Capacity, node_capacities
 from tinykube.cluster.identities import ADMIN, MANAGER, SCHEDULER, Identities, account_user, node_user
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
+from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.controllers.manager import Manager
 from tinykube.kubelet.kubelet import Kubelet
@@ -32,7 +33,7 @@ from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response, User, as_user
 from tinykube.scheduler.scheduler import Scheduler
-from tinykube.store import LocalStorage
+from tinykube.store import LocalStorage, Storage
 from tinykube.store.directory import open_storage
 
 PARTS = ("api", "scheduler", "controller-manager", "kubelet")
@@ -44,7 +45,8 @@ class Cluster:
     def __init__(self, nodes: int | Iterable[str] | Mapping[str, Capacity] = 1, *,
                  without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
                  clock: Clock | None = None, port: int = 0, directory: str | Path | None = None,
-                 data: str | Path | None = None, secure: bool = True, controllers: Iterable[str] = ("*",)) -> None:
+                 data: str | Path | None = None, etcd: str = "", secure: bool = True,
+                 controllers: Iterable[str] = ("*",)) -> None:
         self.capacities = node_capacities(nodes)
         self.without = set(without)
         unknown = self.without - set(PARTS)
@@ -57,8 +59,8 @@ class Cluster:
         self.log = EventLog(self.clock)
         self.running: dict[str, Callable[[], Awaitable[None]]] = {}     # component -> how to stop it
         self.nodes: dict[str, NodePart] = {}
-        self.data = Path(data) if data else None                       # where the store survives, or None
-        self.storage = LocalStorage(clock=self.clock)
+        self.data, self.etcd = Path(data) if data else None, etcd      # where the store survives, or whose it is
+        self.storage: Storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.controllers = tuple(controllers)                          # as the genuine option --controllers
         self.managers: list[Manager] = []                              # none, or one
@@ -74,6 +76,8 @@ class Cluster:
         try:
             if self.data:
                 self.storage = open_storage(self.data, self.clock, self.log)
+            elif self.etcd:
+                self.storage = etcd_storage(self.etcd)
             await self.start_component("api")
             names = [part for part in ("scheduler", "controller-manager") if part not in self.without]
             names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]

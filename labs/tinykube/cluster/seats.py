@@ -19,7 +19,7 @@ from typing import Any
 from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
-from tinykube.store import Damaged
+from tinykube.store import Damaged, StoreError
 
 Main = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -36,14 +36,17 @@ class Surroundings:
 
 
 def api_seat(at: Surroundings) -> Main:
-    """The api-server with its store, on the port that `up` chose, and connections to the kubelets."""
+    """The api-server with its store, or with an etcd elsewhere, on the port that `up` chose, and connections to the kubelets."""
     from tinykube.cluster.identities import load_guard
     from tinykube.cluster.parts import ApiPart, Dialer
+    from tinykube.cluster.storeseat import etcd_storage
     from tinykube.store.directory import open_storage
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
-        dialer, storage = Dialer(), open_storage(at.directory / "store", at.clock, at.log)
+        elsewhere = at.settings.get("etcd")
+        storage = etcd_storage(**elsewhere) if elsewhere else open_storage(at.directory / "store", at.clock, at.log)
+        dialer = Dialer()
         with (at.directory / "logs" / "audit.jsonl").open("w", buffering=1) as trail:
             part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log,
                                        load_guard(at.directory / "pki"),
@@ -142,5 +145,5 @@ def begin(name: str, directory: Path, lock: int, told: int) -> None:
 if __name__ == "__main__":
     try:
         begin(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    except (OSError, Damaged) as error:
+    except (OSError, ValueError, StoreError, Damaged) as error:
         sys.exit(str(error))

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tinykube.machinery.errors import ApiError, bad_request
@@ -35,6 +36,7 @@ class Typed:
 
     schemas: Mapping[str, Object]
     schema: Object
+    seen: dict[int, Members] = field(default_factory=dict, compare=False, repr=False)   # of schemas, by their identity
 
     @classmethod
     def named(cls, schemas: Mapping[str, Object], name: str) -> Typed:
@@ -53,17 +55,39 @@ class Typed:
 
     def resolved(self) -> Object:
         """The schema itself, found behind `$ref` where it is only referred to."""
+        return self._resolved
+
+    @cached_property
+    def _resolved(self) -> Object:
         schema = (self.schema.get("allOf") or [self.schema])[0]
         return self.schemas.get(schema["$ref"].rsplit("/", 1)[1], {}) if "$ref" in schema else self.schema
 
+    @cached_property
+    def _members(self) -> Members:
+        schema = self._resolved
+        if id(schema) not in self.seen:
+            self.seen[id(schema)] = Members(
+                {name: Typed(self.schemas, each, self.seen) for name, each in schema.get("properties", {}).items() if each},
+                Typed(self.schemas, schema.get("additionalProperties", {}), self.seen),
+                Typed(self.schemas, schema.get("items", {}), self.seen))
+        return self.seen[id(schema)]
+
     def field(self, name: str) -> Typed:
         """The type of the field `name`; empty where the schema has no such field."""
-        schema = self.resolved()
-        return Typed(self.schemas, schema.get("properties", {}).get(name) or schema.get("additionalProperties", {}))
+        return self._members.fields.get(name, self._members.others)
 
     def items(self) -> Typed:
         """The type of this list's elements."""
-        return Typed(self.schemas, self.resolved().get("items", {}))
+        return self._members.items
+
+
+@dataclass(frozen=True)
+class Members:
+    """The places one step below a place: its fields by name, what else it may have, the elements of a list."""
+
+    fields: dict[str, Typed]
+    others: Typed
+    items: Typed
 
 
 def strategic_merge_patch(original: Object, patch: Object | None, typed: Typed) -> Object:

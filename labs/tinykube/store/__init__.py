@@ -1,8 +1,9 @@
 """The memory of the cluster: keys, values, revisions. Seat of etcd."""
-from tinykube.store.durable import DurableStorage, NoSpace
+from tinykube.store.durable import DurableStorage
 from tinykube.store.lease import LeaseNotFound
 from tinykube.store.model import (
     END,
+    Alarm,
     Compact,
     Compacted,
     Compare,
@@ -14,6 +15,7 @@ from tinykube.store.model import (
     GrantResult,
     KeyValue,
     LeaseLife,
+    NoSpace,
     Put,
     PutResult,
     Range,
@@ -29,7 +31,7 @@ from tinykube.store.mvcc import Store
 from tinykube.store.records import Damaged
 from tinykube.store.storage import LocalStorage, Storage, Watch
 
-__all__ = ["END", "Compact", "Compacted", "Compare", "Damaged", "Delete", "DeleteResult", "DurableStorage", "Event",
+__all__ = ["END", "Alarm", "Compact", "Compacted", "Compare", "Damaged", "Delete", "DeleteResult", "DurableStorage", "Event",
            "FutureRevision", "Grant", "GrantResult", "KeyValue", "LeaseLife", "LeaseNotFound", "LocalStorage",
            "NoSpace", "Put", "PutResult", "Range", "RangeResult", "Revoke", "Storage", "Store", "StoreError", "Txn",
            "TxnResult", "Watch", "WatchBatch", "prefix_end"]

@@ -11,6 +11,7 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.store.durable import DurableStorage
 from tinykube.store.log import Log
 
+RESERVE = 1 << 20                                    # bytes that are held back for a full disk
 sync_data = getattr(os, "fdatasync", os.fsync)        # macOS has no fdatasync
 
 
@@ -48,17 +49,27 @@ class Directory:
 
     def replace(self, name: str, parts: Iterable[bytes]) -> None:
         draft = self.path / "draft"
-        with draft.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(self.path / name)
+        try:
+            with draft.open("wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(self.path / name)
+        finally:
+            draft.unlink(missing_ok=True)
         self._sync_names()
 
     def remove(self, name: str) -> None:
         if name in self._files:
             os.close(self._files.pop(name))
         (self.path / name).unlink()
+
+    def hold(self) -> None:
+        if not (self.path / "reserve").exists():
+            self.replace("reserve", [bytes(RESERVE)])
+
+    def release(self) -> None:
+        (self.path / "reserve").unlink(missing_ok=True)
 
     def close(self) -> None:
         for file in (*self._files.values(), self._lock):

@@ -10,18 +10,14 @@ from collections.abc import Awaitable, Callable
 
 from tinykube.machinery.clock import Clock
 from tinykube.store.log import Log
-from tinykube.store.model import Command, Range, Result, StoreError, Txn
+from tinykube.store.model import Command, Compact, NoSpace, Range, Result, StoreError, Txn, grows
 from tinykube.store.storage import LocalStorage
 
 Blocking = Callable[..., Awaitable[None]]             # calls a function that blocks, and waits elsewhere
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class NoSpace(StoreError):
-    """The disk is full: the write did not happen. It can be tried again when there is space."""
-
-    def __init__(self) -> None:
-        super().__init__("etcdserver: mvcc: database space exceeded")
+Waiting = list[tuple[Command, "asyncio.Future[Result | None]"]]
 
 
 class DurableStorage(LocalStorage):
@@ -30,7 +26,7 @@ class DurableStorage(LocalStorage):
     def __init__(self, log: Log, clock: Clock | None = None, blocking: Blocking = asyncio.to_thread) -> None:
         super().__init__(log.recover(), clock)
         self._log, self._blocking = log, blocking
-        self._waiting: list[tuple[Command, asyncio.Future[Result | None]]] = []
+        self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
         self.lessor.begin(*self.store.leases.ttls)
 
@@ -52,20 +48,45 @@ class DurableStorage(LocalStorage):
 
     async def _write(self) -> None:
         while self._waiting:
+            await asyncio.sleep(0)                    # whoever is about to write as well comes along
             batch, self._waiting = self._waiting, []
-            try:
-                await self._blocking(self._log.append, [command for command, _ in batch])
-            except OSError as error:
-                for _, done in batch:
-                    settle(done, refused(error))
-                continue
+            batch = await self._logged(batch)
             for command, done in batch:
                 try:
                     settle(done, self.store.apply(command))
                 except StoreError as error:
                     settle(done, error)
-            if self._log.due:
+            if self._log.due or (self._log.full and any(isinstance(command, Compact) for command, _ in batch)):
                 await self._blocking(self._log.save, self.store)
+
+    async def _logged(self, batch: Waiting) -> Waiting:
+        """Put a batch on the disk. What is not returned has been refused; on a full disk, that is what takes space."""
+        if self._log.full and await self._failure(self._log.reclaim):
+            batch = without_growth(batch)
+        error = await self._failure(self._log.append, [command for command, _ in batch])
+        if error and error.errno in FULL and self._log.give_way():
+            batch = without_growth(batch)
+            error = await self._failure(self._log.append, [command for command, _ in batch])
+        if error is None:
+            return batch
+        for _, done in batch:
+            settle(done, refused(error))
+        return []
+
+    async def _failure(self, function: Callable[..., None], *arguments: object) -> OSError | None:
+        try:
+            await self._blocking(function, *arguments)
+        except OSError as error:
+            return error
+        return None
+
+
+def without_growth(batch: Waiting) -> Waiting:
+    """What takes no space. To who waits for the rest it is said that there is none."""
+    for command, done in batch:
+        if grows(command):
+            settle(done, NoSpace())
+    return [(command, done) for command, done in batch if not grows(command)]
 
 
 def only_reads(command: Command) -> bool:

@@ -36,6 +36,12 @@ class Disk(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file."""
 
+    def hold(self) -> None:
+        """Hold some space back, for what has to be written when the disk is full."""
+
+    def release(self) -> None:
+        """Give up what was held back."""
+
     def close(self) -> None:
         """Let go of all files."""
 
@@ -48,6 +54,7 @@ class Log:
         self.next = 0                                 # the number of the next batch
         self._name, self._size, self._image = "", 0, 0
         self._dirty = False                           # there may be half a record at the end of the file
+        self.full = True                              # the disk is: no space is held back
 
     def recover(self) -> Store:
         """The store as it was: the last image, and what the log says happened since. Raises Damaged."""
@@ -64,10 +71,27 @@ class Log:
             self._forget(image[:16])
         else:
             self.rotate()
+        with suppress(OSError):
+            self.reclaim()
         return store
+
+    def give_way(self) -> bool:
+        """The disk is full: give up the space that was held back for that. False if that was done before."""
+        if self.full:
+            return False
+        self.disk.release()
+        self.full = True
+        return True
+
+    def reclaim(self) -> None:
+        """Hold space back again. Raises OSError while there is none."""
+        self.disk.hold()
+        self.full = False
 
     def append(self, commands: Sequence[Command]) -> None:
         """Put a batch on the disk: when this returns, it is there. Raises OSError, and the log is as it was."""
+        if not commands:
+            return
         self._clean()
         record = frame(encode(self.next, commands))
         self._dirty = True

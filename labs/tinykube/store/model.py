@@ -115,8 +115,22 @@ class Revoke:
     id: int
 
 
+@dataclass(frozen=True)
+class Alarm:
+    """Say that there is no space, or that there is again. In between, nothing is done that takes some."""
+
+    raised: bool
+
+
 Operation = Put | Delete | Range | Txn
-Command = Put | Delete | Txn | Compact | Grant | Revoke
+Command = Put | Delete | Txn | Compact | Grant | Revoke | Alarm
+
+
+def grows(command: Command | Operation) -> bool:
+    """Whether a command takes space: what puts or grants does, whatever its conditions say."""
+    if isinstance(command, Txn):
+        return any(map(grows, (*command.success, *command.failure)))
+    return isinstance(command, Put | Grant)
 
 
 @dataclass(frozen=True)
@@ -190,6 +204,13 @@ class Compacted(StoreError):
     def __init__(self, compact_revision: int) -> None:
         super().__init__("etcdserver: mvcc: required revision has been compacted")
         self.compact_revision = compact_revision
+
+
+class NoSpace(StoreError):
+    """There is no space: the write did not happen. It can be tried again when there is."""
+
+    def __init__(self) -> None:
+        super().__init__("etcdserver: mvcc: database space exceeded")
 
 
 class FutureRevision(StoreError):

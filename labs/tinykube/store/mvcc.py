@@ -4,13 +4,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter, eq, gt, lt, ne
+from operator import attrgetter, eq, gt, itemgetter, lt, ne
 from typing import Any
 
 from tinykube.store.keys import SortedKeys
 from tinykube.store.lease import Leases
 from tinykube.store.model import (
     MOST_OPERATIONS,
+    Alarm,
     Command,
     Compact,
     Compacted,
@@ -22,6 +23,7 @@ from tinykube.store.model import (
     Grant,
     GrantResult,
     KeyValue,
+    NoSpace,
     Operation,
     Put,
     PutResult,
@@ -33,6 +35,7 @@ from tinykube.store.model import (
     Txn,
     TxnResult,
     covers,
+    grows,
 )
 from tinykube.store.watch import Cursor, History, Watchers
 
@@ -60,6 +63,7 @@ class Store:
 
     def __init__(self) -> None:
         self.revision = 1
+        self.size, self.alarmed = 0, False                    # bytes of all versions; whether more may come
         self._live: dict[bytes, KeyValue] = {}                # the present
         self._live_keys = SortedKeys()
         self._versions: dict[bytes, list[KeyValue]] = {}      # the past that is not compacted, and the present
@@ -74,7 +78,12 @@ class Store:
 
     def apply(self, command: Command) -> Result | None:
         """Do what the command says, all of it or, if it is refused (StoreError), nothing of it."""
+        if self.alarmed and grows(command):
+            raise NoSpace
         match command:
+            case Alarm():
+                self.alarmed = command.raised
+                return None
             case Compact():
                 self.compact(command.revision)
                 return None
@@ -137,7 +146,8 @@ class Store:
 
     def dump(self) -> Iterator[Any]:
         """All that this store is, in rows: the numbers, the old versions of each key, what each revision changed."""
-        yield self.revision, self.compacted, self._history.first, self.leases.last, tuple(self.leases.ttls.items())
+        yield (self.revision, self.compacted, self._history.first, self.leases.last, tuple(self.leases.ttls.items()),
+               self.alarmed)
         for versions in self._versions.values():
             if old := [kv for kv in versions if kv.mod_revision < self._history.first]:
                 yield old
@@ -148,7 +158,7 @@ class Store:
     def load(cls, rows: Iterator[Any]) -> Store:
         """The store that was dumped."""
         store = cls()
-        store.revision, compacted, first, store.leases.last, leases = next(rows)
+        store.revision, compacted, first, store.leases.last, leases, store.alarmed = next(rows)
         for id, ttl in leases:
             store.leases.grant(ttl, id)
         store._history = History(compacted, first)
@@ -228,6 +238,7 @@ class Store:
         if not versions:
             self._all_keys.add(kv.key)
         versions.append(kv)
+        self.size += len(kv.key) + len(kv.value)
         self._changes.append(Event("PUT" if kv.version else "DELETE", kv, before))
 
     def _commit(self) -> None:
@@ -277,11 +288,27 @@ class Store:
         index = bisect_right(versions, revision, key=attrgetter("mod_revision")) - 1
         return versions[index] if index >= 0 and versions[index].version else None
 
+    def past(self, revision: int) -> list[tuple[int, int, KeyValue]]:
+        """All that is remembered up to `revision`, in the order in which it was written: revision, place in it, version.
+
+        What a compaction has left is here unless something newer had replaced it by then. (If nothing at all was there
+        by then, it is here. etcd does so, and the hash of all this has to be the same. It is another one if a compaction
+        left a key that was not the first to be changed in its revision: which place it had is forgotten.)
+        """
+        kept = {id(kv) for key in self._versions if (kv := self._version_at(key, revision))}
+        old = [(kv.mod_revision, 0, kv) for each in self._versions.values() for kv in each
+               if kv.mod_revision < self._history.first]
+        new = [(main, place, event.kv) for main, changes in enumerate(self._history.changes, self._history.first)
+               for place, event in enumerate(changes) if main <= revision]
+        return [row for row in sorted(old, key=itemgetter(0)) + new
+                if row[0] > self.compacted or not kept or id(row[2]) in kept]
+
     def _trim(self, key: bytes, revision: int) -> None:
         versions = self._versions.get(key, [])
         keep = bisect_right(versions, revision, key=attrgetter("mod_revision")) - 1
         if keep >= 0 and not versions[keep].version:
             keep += 1
+        self.size -= sum(len(kv.key) + len(kv.value) for kv in versions[:max(keep, 0)])
         del versions[:max(keep, 0)]
         if not versions and key in self._versions:
             del self._versions[key]

@@ -9,9 +9,10 @@ import re
 from typing import Any
 from zlib import crc32
 
-from tinykube.store.model import Compact, Compare, Delete, Grant, KeyValue, Put, Range, Revoke, Txn
+from tinykube.store.model import Alarm, Compact, Compare, Delete, Grant, KeyValue, Put, Range, Revoke, Txn
 
-KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Compact, Delete, Grant, KeyValue, Put, Range, Revoke, Txn)}
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Alarm, Compact, Delete, Grant, KeyValue, Put, Range, Revoke,
+                                                        Txn)}
 HEAD = re.compile(rb"[0-9a-f]{8} [0-9a-f]{8} ")           # length and checksum
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 

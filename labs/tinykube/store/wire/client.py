@@ -29,11 +29,16 @@ class NoAnswer(model.StoreError):
 
 
 class EtcdStorage:
-    """Storage behind gRPC. Make it in the event loop that uses it. It finds its etcd again when that was away."""
+    """Storage behind gRPC. Make it in the event loop that uses it. It finds its etcd again when that was away.
+
+    The address is host:port; of an etcd with several members a list with commas: one that answers will do.
+    """
 
     def __init__(self, address: str, tls: grpc.ChannelCredentials | None = None) -> None:
         self.address = address
-        self._channel = grpc.aio.secure_channel(address, tls, CHANNEL) if tls else grpc.aio.insecure_channel(address, CHANNEL)
+        target = f"ipv4:{address}" if "," in address else address
+        options = [*CHANNEL, ("grpc.default_authority", address.split(",")[0])]
+        self._channel = grpc.aio.secure_channel(target, tls, options) if tls else grpc.aio.insecure_channel(target, options)
         self._calls: dict[str, Any] = {}
 
     def method(self, path: str) -> Any:

@@ -4,21 +4,25 @@ Genuine counterpart: the client port of etcd, https://etcd.io/docs/v3.6/learning
 """
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
 import grpc
 
-from tinykube.store.model import Compact, StoreError
+from tinykube.store.model import Alarm, Compact, Compacted, FutureRevision, NoSpace, StoreError, grows
 from tinykube.store.storage import LocalStorage
 from tinykube.store.wire.convert import answer_of, arranged, kv_message, operation_of, range_of
+from tinykube.store.wire.hashing import hash_of
 from tinykube.store.wire.messages import DESCRIBED, pb
 from tinykube.store.wire.watching import WatchStream
 
 VERSION = "3.7.0"                     # of etcd, whose words we speak
 LARGEST_REQUEST = 3 * 2**19           # bytes, as etcd has it
+QUOTA = 2 << 30                       # bytes that there may be, as etcd has it
+LEASE = 64                            # bytes that a lease is reckoned with
 BLOCK = 32 * 2**10                    # bytes of a snapshot that travel together
 CLUSTER, MEMBER = 0x7469_6e79, 0x6b75_6265
 OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LARGEST_REQUEST + 2**19),
@@ -31,12 +35,14 @@ CODES = {"required revision": grpc.StatusCode.OUT_OF_RANGE, "too large lease": g
 class EtcdServer:
     """Serves a storage. Each method answers the call of etcd's API whose name it has; requests and answers are messages.
 
-    `progress` is after how many quiet seconds a watcher that asked for it is told how far it has been told all.
+    `progress` is after how many quiet seconds a watcher that asked for it is told how far it has been told all;
+    `quota` is how many bytes there may be.
     """
 
-    def __init__(self, storage: LocalStorage, *, name: str = "tinykube", progress: float = 600) -> None:
-        self.storage, self.name, self.progress = storage, name, progress
-        self.store, self.address = storage.store, ""
+    def __init__(self, storage: LocalStorage, *, name: str = "tinykube", progress: float = 600,
+                 quota: int = QUOTA) -> None:
+        self.storage, self.name, self.progress, self.quota = storage, name, progress, quota
+        self.store, self.address, self.scheme = storage.store, "", "http"
         self._server = grpc.aio.server(options=OPTIONS)
 
     async def start(self, listen: str = "127.0.0.1:0", tls: grpc.ServerCredentials | None = None) -> EtcdServer:
@@ -47,6 +53,7 @@ class EtcdServer:
         except RuntimeError:
             raise OSError(f"cannot listen at {listen}: is the port taken?") from None
         await self._server.start()
+        self.scheme = "https" if tls else "http"
         self.address = f"{listen.rpartition(':')[0]}:{port}"
         return self
 
@@ -78,10 +85,21 @@ class EtcdServer:
         if request.ByteSize() > LARGEST_REQUEST:
             raise StoreError("etcdserver: request is too large")
         command: Any = operation_of(request, self.store)
-        result: Any = await self.storage.apply(command)
+        result = await self.spend(request.ByteSize() if grows(command) else 0, lambda: self.storage.apply(command))
         return answer_of(request, result, self.header(result.revision))
 
     put = delete_range = txn = write
+
+    async def spend(self, size: int, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do what takes so many bytes of space. When they are not there, raise the alarm, and NoSpace."""
+        try:
+            if size and self.store.size + size >= self.quota:
+                raise NoSpace
+            return await work()
+        except NoSpace:
+            if not self.store.alarmed:
+                await self.storage.apply(Alarm(True))
+            raise
 
     async def compact(self, request: Any) -> Any:
         await self.storage.apply(Compact(request.revision))
@@ -91,7 +109,7 @@ class EtcdServer:
         return WatchStream(self.store, self.header, self.progress).serve(requests)
 
     async def lease_grant(self, request: Any) -> Any:
-        made = await self.storage.grant(request.TTL, request.ID)
+        made = await self.spend(LEASE, lambda: self.storage.grant(request.TTL, request.ID))
         return pb.LeaseGrantResponse(header=self.header(), ID=made.id, TTL=made.ttl)
 
     async def lease_revoke(self, request: Any) -> Any:
@@ -112,16 +130,33 @@ class EtcdServer:
         return pb.LeaseLeasesResponse(header=self.header(), leases=leases)
 
     async def member_list(self, request: Any) -> Any:
-        member = pb.Member(ID=MEMBER, name=self.name, clientURLs=[f"http://{self.address}"])
+        member = pb.Member(ID=MEMBER, name=self.name, clientURLs=[f"{self.scheme}://{self.address}"])
         return pb.MemberListResponse(header=self.header(0), members=[member])
 
     async def status(self, request: Any) -> Any:
-        size = sum(len(kv.key) + len(kv.value) for kv in self.store.range(b"\0", b"\0").kvs)
+        size, revision = self.store.size, self.store.revision
+        errors = [f"memberID:{MEMBER} alarm:NOSPACE"] if self.store.alarmed else []
         return pb.StatusResponse(header=self.header(), version=VERSION, storageVersion=VERSION, dbSize=size, dbSizeInUse=size,
-                                 leader=MEMBER, raftIndex=self.store.revision, raftAppliedIndex=self.store.revision, raftTerm=1)
+                                 dbSizeQuota=self.quota, errors=errors, leader=MEMBER, raftIndex=revision,
+                                 raftAppliedIndex=revision, raftTerm=1)
 
     async def alarm(self, request: Any) -> Any:
-        return pb.AlarmResponse(header=self.header())
+        """List the alarm, raise it, or take it back; in the answer is the one that there is, or was until now."""
+        action, before = pb.AlarmAction[request.action], self.store.alarmed
+        if action != "GET" and pb.AlarmType[request.alarm] == "NOSPACE":
+            await self.storage.apply(Alarm(action == "ACTIVATE"))
+        there = before or self.store.alarmed
+        return pb.AlarmResponse(header=self.header(), alarms=[pb.AlarmMember(memberID=MEMBER, alarm=1)] if there else [])
+
+    async def hash_kv(self, request: Any) -> Any:
+        revision = request.revision or self.store.revision
+        if revision > self.store.revision:
+            raise FutureRevision
+        if revision < self.store.compacted:
+            raise Compacted(self.store.compacted)
+        past, compacted, header = self.store.past(revision), self.store.compacted, self.header()
+        found = await asyncio.to_thread(hash_of, past, compacted)
+        return pb.HashKVResponse(header=header, hash=found, compact_revision=compacted, hash_revision=revision)
 
     async def defragment(self, request: Any) -> Any:
         return pb.DefragmentResponse()                         # there is no file with holes
