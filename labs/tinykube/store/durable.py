@@ -27,6 +27,7 @@ class DurableStorage(LocalStorage):
         super().__init__(log.recover(), clock)
         self._log, self._blocking = log, blocking
         self._waiting: Waiting = []
+        self._tight = False                           # what took space was refused lately
         self._writer: asyncio.Task[None] | None = None
         self.lessor.begin(*self.store.leases.ttls)
 
@@ -56,18 +57,19 @@ class DurableStorage(LocalStorage):
                     settle(done, self.store.apply(command))
                 except StoreError as error:
                     settle(done, error)
-            if self._log.due or (self._log.full and any(isinstance(command, Compact) for command, _ in batch)):
+            if self._log.due or (self._tight and any(isinstance(command, Compact) for command, _ in batch)):
                 await self._blocking(self._log.save, self.store)
 
     async def _logged(self, batch: Waiting) -> Waiting:
         """Put a batch on the disk. What is not returned has been refused; on a full disk, that is what takes space."""
         if self._log.full and await self._failure(self._log.reclaim):
-            batch = without_growth(batch)
+            batch, self._tight = without_growth(batch), True
         error = await self._failure(self._log.append, [command for command, _ in batch])
         if error and error.errno in FULL and self._log.give_way():
-            batch = without_growth(batch)
+            batch, self._tight = without_growth(batch), True
             error = await self._failure(self._log.append, [command for command, _ in batch])
         if error is None:
+            self._tight = self._tight and not any(grows(command) for command, _ in batch)
             return batch
         for _, done in batch:
             settle(done, refused(error))

@@ -111,6 +111,7 @@ class Log:
 
     def save(self, store: Store) -> None:
         """Make an image of the store, and forget the log before it. Without space for one, the log goes on."""
+        self.give_way()                               # until the next batch
         try:
             self.rotate()
             parts = [frame(encode(row)) for row in store.dump()]
