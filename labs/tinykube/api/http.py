@@ -18,7 +18,8 @@ from tinykube.api.tls import TlsSite, connected_user
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.wire import Handler, Request, Response, close
+from tinykube.machinery.sockets import WebSocket
+from tinykube.machinery.wire import Conversation, Handler, Request, Response, close
 
 BODY_LIMIT = 3 << 20              # bytes in one request, the genuine api-server's limit
 IDLE = 90.0                       # seconds that a connection may wait for a complete request head
@@ -98,6 +99,8 @@ class Server:
         except Exception as error:
             self._record("failed", path=incoming.path, error=repr(error))
             response = Response(500, errors.internal(str(error) or repr(error)).status())
+        if response.upgrade:
+            return await self._converse(incoming, response, response.upgrade)
         if isinstance(response.body, bytes | dict):
             return _whole(response)
         return await self._stream(incoming, response, response.body)
@@ -159,6 +162,27 @@ class Server:
             self._streams.discard(task)
             await close(response)
         await reply.write_eof()
+        return reply
+
+    async def _converse(self, incoming: web.BaseRequest, response: Response,
+                        conversation: Conversation) -> web.StreamResponse:
+        """Turn the connection into a WebSocket. It ends with the conversation, or with the client, or with us."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        protocol = response.headers.get("sec-websocket-protocol", "")
+        reply = web.WebSocketResponse(protocols=(protocol,) if protocol else (), max_msg_size=0, compress=False)
+        self._streams.add(task)
+        try:
+            await reply.prepare(incoming)
+            await conversation(WebSocket(reply))
+        except asyncio.CancelledError:
+            if not self.closing:
+                raise
+            task.uncancel()
+        except ConnectionError:
+            self._record("cut off", path=incoming.path, reason="the client is gone")
+        finally:
+            self._streams.discard(task)
+        await reply.close()
         return reply
 
     async def _send(self, incoming: web.BaseRequest, reply: web.StreamResponse, chunk: bytes) -> None:

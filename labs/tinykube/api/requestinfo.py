@@ -40,6 +40,7 @@ def request_info(method: str, path: str, watch: bool = False) -> RequestInfo:
     namespace = ""
     if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
+    rest = rest[:3] if rest[2:3] == ["proxy"] else rest      # what follows is a path of somebody else's
     resource, name, subresource = (*rest[:2], "/".join(rest[2:]), "", "")[:3] if len(rest) > 1 else (*rest, "", "", "")[:3]
     if not name or watch:
         verb = "watch" if watch and verb == "get" else OF_COLLECTIONS.get(verb, verb)

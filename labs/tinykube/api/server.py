@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from tinykube.api import scaling, subresources
+from tinykube.api import connect, scaling, subresources
 from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.compaction import keep_compact
@@ -38,6 +38,7 @@ OWN_SERVICE: Object = {
         "component": "apiserver", "provider": "kubernetes"}}, "spec": {"clusterIP": "10.96.0.1", "ports": [
             {"name": "https", "port": 443, "targetPort": 6443}]}}
 KubeletDialer = Callable[[Object, Request], Awaitable[Response]]
+ProxyDialer = Callable[[str, Request], Awaitable[Response]]          # a URL without a path, and what to ask there
 Patcher = Callable[[Object, Any, Resource], Object]
 Shaper = Callable[[Request, Resource], "Shape | None"]
 VERBS: dict[str, Callable[[Call], Awaitable[Response]]] = {
@@ -51,13 +52,15 @@ class ApiServer:
     def __init__(self, storage: Storage, *, clock: Clock, random: Random, log: EventLog,
                  resources: Sequence[Resource] = RESOURCES, filters: Sequence[Filter] | None = None,
                  admission: Sequence[Admit] = ADMISSION, kubelet: KubeletDialer | None = None,
+                 proxy: ProxyDialer | None = None,
                  plugins: Sequence[Callable[[ApiServer], None]] = ()) -> None:
-        self.storage, self.clock, self.random, self.log, self.kubelet = storage, clock, random, log, kubelet
+        self.storage, self.clock, self.random, self.log = storage, clock, random, log
+        self.kubelet, self.proxy = kubelet, proxy
         self.table: dict[tuple[str, str, str], Resource] = {}
         self.registries: dict[tuple[str, str], Registry] = {}
         self.caches: dict[tuple[str, str], WatchCache] = {}
         self.leases = SharedLeases(storage, clock)
-        self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **scaling.HANDLERS}
+        self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **connect.HANDLERS, **scaling.HANDLERS}
         self.filters = list(filters) if filters is not None else [
             log_requests(log, clock), errors_to_status(log), limit_body, limit_concurrency()]
         for resource in resources:

@@ -4,6 +4,7 @@ Genuine counterpart: k8s.io/kubernetes/pkg/registry/core/pod/{storage,rest}.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -12,9 +13,12 @@ from tinykube.api.listing import plain_error
 from tinykube.api.verbs import Call, check_options, invalid_storage
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
-from tinykube.machinery.objects import Object, copy, dig, timestamp
+from tinykube.machinery.objects import Object, copy, dig, parse_time, timestamp
 from tinykube.machinery.wire import Request, Response
 
+KINDS = ("initContainers", "containers", "ephemeralContainers")
+FLAGS = ("follow", "previous", "timestamps")
+Query = tuple[tuple[str, str], ...]
 LOG_OPTIONS = ("follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream")
 
 
@@ -78,33 +82,78 @@ async def write_binding(call: Call, assign: Callable[[Object], Object], uid: str
 
 async def log(call: Call) -> Response:
     """GET a container's log: the api-server has none. It asks the kubelet of the pod's node, and passes it on."""
+    query = log_query(call)
     pod = (await call.registry.get(call.where, call.info.name)).obj
     container = chosen_container(pod, call.request.param("container"))
-    node_name = dig(pod, "spec", "nodeName")
-    if not node_name:
+    if not dig(pod, "spec", "nodeName"):
         return Response(204)
-    node = (await call.server.registry("nodes").get("", node_name)).obj
-    known = [each.get("address") for each in dig(node, "status", "addresses", default=[])]
+    node, address = await node_of(call, dig(pod, "spec", "nodeName"))
+    path = kubelet_path("containerLogs", call.where, call.info.name, container)
+    try:
+        return await passed_on(await ask_kubelet(call, node, Request("GET", path, query)))
+    except OSError as error:
+        raise plain_error(500, f'Get "https://{address}{path}": {error}') from error
+
+
+def log_query(call: Call) -> Query:
+    """The options of a log as a kubelet takes them. Raises ApiError 400 for what can't be read, 422 for what can't be."""
+    asked, causes = {name: call.request.param(name) for name in LOG_OPTIONS if call.request.params(name)}, []
+    for name, least in (("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)):
+        if name in asked and not re.fullmatch(r"[+-]?\d+", asked[name], re.ASCII):
+            raise errors.bad_request(f'strconv.ParseInt: parsing "{asked[name]}": invalid syntax')
+        if name in asked and int(asked[name]) < least:
+            why = "must be greater than or equal to 0" if least == 0 else "must be greater than 0"
+            causes.append(errors.invalid_value(name, int(asked[name]), why))
+    if "sinceTime" in asked:
+        try:
+            parse_time(asked["sinceTime"])
+        except ValueError as error:
+            raise errors.bad_request(str(error)) from None
+    if asked.keys() >= {"sinceTime", "sinceSeconds"}:
+        causes.append(errors.forbidden_value("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    if "stream" in asked:
+        causes.append(errors.forbidden_value("stream", "may not be specified"))
+    if causes:
+        raise errors.invalid("PodLogOptions", call.info.name, causes)
+    return tuple((name, truth(value) if name in FLAGS else value) for name, value in asked.items())
+
+
+def truth(text: str) -> str:
+    """A flag in a query, which everything but these two words sets."""
+    return "false" if text.lower() in ("false", "0") else "true"
+
+
+async def node_of(call: Call, name: str) -> tuple[Object, str]:
+    """A node, and where its kubelet listens. Raises ApiError if the node is not there, or tells no address."""
+    found = await call.server.registry("nodes").find("", name)
+    if found is None:
+        raise errors.not_found(call.info.resource, name)
+    known = [each.get("address") for each in dig(found.obj, "status", "addresses", default=[])]
     if not known or call.server.kubelet is None:
         raise plain_error(500, f"no preferred addresses found; known addresses: {known}")
-    path = "/".join(["/containerLogs", *(quote(part, safe="") for part in (
-        call.where, call.info.name, container))])
-    query = tuple(pair for pair in call.request.query if pair[0] in LOG_OPTIONS)
-    try:
-        return await passed_on(await call.server.kubelet(node, Request("GET", path, query)))
-    except OSError as error:
-        raise plain_error(500, f'Get "{known[0]}{path}": {error}') from error
+    return found.obj, f"{known[0]}:{dig(found.obj, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port', default=10250)}"
+
+
+async def ask_kubelet(call: Call, node: Object, request: Request) -> Response:
+    """One request to the kubelet of a node. Raises OSError."""
+    assert call.server.kubelet
+    return await call.server.kubelet(node, request)
+
+
+def kubelet_path(*parts: str) -> str:
+    """A path of the kubelet's API."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def chosen_container(pod: Object, wanted: str) -> str:
     """The container that a client means. Raises ApiError 400 if that can't be known."""
-    names = [each["name"] for kind in ("containers", "initContainers") for each in pod["spec"].get(kind) or []]
+    names = [each["name"] for kind in KINDS for each in pod["spec"].get(kind) or []]
     if wanted and wanted not in names:
         raise errors.bad_request(f"container {wanted} is not valid for pod {pod['metadata']['name']}")
     if not wanted and len(pod["spec"]["containers"]) > 1:
         raise errors.bad_request(f"a container name must be specified for pod {pod['metadata']['name']}, choose one "
                                  f"of: [{' '.join(names)}]")
-    return wanted or str(names[0])
+    return wanted or str(pod["spec"]["containers"][0]["name"])
 
 
 async def passed_on(response: Response) -> Response:

@@ -10,6 +10,7 @@ import aiohttp
 from yarl import URL
 
 from tinykube.client.kubeconfig import Access
+from tinykube.machinery.sockets import WebSocket, offered, splice
 from tinykube.machinery.wire import Request, Response
 
 TIMEOUT = 60.0                    # seconds for a whole answer; a stream may last, only its beginning may not
@@ -49,7 +50,12 @@ class HttpTransport:
         return await self.send(request)
 
     async def send(self, request: Request) -> Response:
-        """The answer: complete, unless the request asks to watch or to follow; then its body is a stream."""
+        """The answer: complete, unless the request asks to watch or to follow; then its body is a stream.
+
+        A request for a WebSocket that is granted becomes a conversation.
+        """
+        if protocols := offered(request):
+            return await self._upgrade(request, protocols)
         try:
             async with asyncio.timeout(self.timeout):
                 answer = await self._connections().request(
@@ -65,6 +71,21 @@ class HttpTransport:
         except aiohttp.ClientError as error:
             raise unreachable(self.url, error) from None
 
+    async def _upgrade(self, request: Request, protocols: list[str]) -> Response:
+        """A WebSocket to the server, to be spliced with one of ours; or its refusal."""
+        headers = {name: value for name, value in request.headers.items() if not name.startswith("sec-websocket")}
+        try:
+            async with asyncio.timeout(self.timeout):
+                socket = WebSocket(await self._connections().ws_connect(
+                    self._address(request), method=request.method, protocols=[each for each in protocols if each],
+                    max_msg_size=0, headers=self.headers | headers))
+        except Refused as refusal:
+            return refusal.response
+        except aiohttp.ClientError as error:
+            raise unreachable(self.url, error) from None
+        return Response(101, b"", {"sec-websocket-protocol": socket.raw.protocol or ""},
+                        lambda other: splice(other, socket))
+
     def _address(self, request: Request) -> URL:
         query = f"?{urlencode(request.query)}" if request.query else ""
         return URL(self.url + quote(request.path, safe="/:@!$&'()*+,;=~") + query, encoded=True)
@@ -73,9 +94,25 @@ class HttpTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self.tls or True),
-                cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None),
+                middlewares=(hear_refusal,), cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None),
                 skip_auto_headers=["Accept-Encoding", "Content-Type", "User-Agent"])
         return self._session
+
+
+class Refused(Exception):
+    """A server that would not upgrade; `response` is what it said instead."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"refused with {response.status}")
+        self.response = response
+
+
+async def hear_refusal(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Read what a server says that refuses to upgrade, which would be thrown away."""
+    answer = await send(request)
+    if "upgrade" in request.headers and answer.status != 101:
+        raise Refused(Response(answer.status, await answer.read(), {"content-type": answer.content_type}))
+    return answer
 
 
 class HttpStream:

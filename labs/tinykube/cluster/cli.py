@@ -147,6 +147,7 @@ def introduce(directory: Path, url: str, nodes: Iterable[str]) -> None:
     identities.kubeconfig(place / "controller-manager.kubeconfig", url, MANAGER)
     for node in nodes:
         identities.kubeconfig(place / f"{node}.kubeconfig", url, node_user(node))
+        identities.save_kubelet(place, node)
 
 
 def end(how: Callable[[Path], dict[str, str]], arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -19,9 +20,17 @@ from typing import Any
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
 from tinykube.cluster.capacity import Capacity, node_capacities
-from tinykube.cluster.identities import ADMIN, MANAGER, SCHEDULER, Identities, account_user, node_user
+from tinykube.cluster.identities import (
+    ADMIN,
+    KUBELET_CLIENT,
+    MANAGER,
+    SCHEDULER,
+    Identities,
+    account_user,
+    node_user,
+)
 from tinykube.cluster.manifests import Manifest, documents
-from tinykube.cluster.parts import ApiPart, NodePart, RuntimeFactory, make_runtime
+from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, make_runtime
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.controllers.manager import Manager
@@ -37,6 +46,20 @@ from tinykube.store import LocalStorage, Storage
 from tinykube.store.directory import open_storage
 
 PARTS = ("api", "scheduler", "controller-manager", "kubelet")
+
+
+class InProcess(Dialer):
+    """How the api-server reaches kubelets that are in the same event loop."""
+
+    def __init__(self, nodes: Mapping[str, NodePart]) -> None:
+        super().__init__()
+        self.nodes = nodes
+
+    async def ask(self, node: Object, request: Request) -> Response:
+        """Ask the kubelet of a node, as the api-server."""
+        if name_of(node) not in self.nodes:
+            raise ConnectionRefusedError(f"there is no kubelet of {name_of(node)}")
+        return await self.nodes[name_of(node)].handle(replace(request, user=KUBELET_CLIENT))
 
 
 class Cluster:
@@ -69,6 +92,7 @@ class Cluster:
         self.cert = ("", "")                                           # the administrator's certificate and key
         self.kubeconfig = self.directory / "kubeconfig"
         self.client = self.client_of("tinykube-cluster")
+        self.dialer = InProcess(self.nodes)
 
     async def start(self) -> Cluster:
         """Start everything that `without` does not name; returns when the nodes are Ready."""
@@ -94,6 +118,7 @@ class Cluster:
             await self.stop_component(name)
         while self.nodes:
             await self.nodes.popitem()[1].close()
+        await self.dialer.close()
         await self.storage.aclose()
         self.log.close()
         if self.own_directory:
@@ -153,7 +178,7 @@ class Cluster:
 
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
-        self.api = await ApiPart.start(self.storage, self.dial, self.port, self.clock, self.random("api"), self.log,
+        self.api = await ApiPart.start(self.storage, self.dialer, self.port, self.clock, self.random("api"), self.log,
                                        self.identities.guard if self.secure else None)
         self.port, self.url = self.api.http.port, self.api.http.url
         if not self.secure:
@@ -209,17 +234,14 @@ class Cluster:
             raise RuntimeError("no controller-manager is running")
         return self.managers[0]
 
-    async def dial(self, node: Object, request: Request) -> Response:
-        """What the api-server uses to reach a kubelet."""
-        return await self.nodes[name_of(node)].handle(request)
-
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""
         if node not in self.nodes:
             directory = self.directory / "nodes" / node
             runtime = make_runtime(self.runtime, node, directory / "runtime", keep=False, clock=self.clock,
                                    random=self.random(f"runtime/{node}"))
-            self.nodes[node] = NodePart(node, runtime, self.capacities[node], directory, self.clock, self.log)
+            self.nodes[node] = NodePart(node, runtime, self.capacities[node], directory, self.clock, self.log,
+                                        guarded=self.secure)
         await self.nodes[node].start(self.client_of(f"tinykube-kubelet/{node}", node_user(node)),
                                      self.random(f"kubelet/{node}"))
         return self.nodes[node].stop

@@ -20,6 +20,7 @@ ADMIN = User("kubernetes-admin", ("system:masters",))
 SCHEDULER = User("system:kube-scheduler")
 MANAGER = User("system:kube-controller-manager")
 API_SERVER = "kube-apiserver"
+KUBELET_CLIENT = User("kube-apiserver-kubelet-client")             # the api-server, when it asks a kubelet
 
 
 def node_user(node: str) -> User:
@@ -85,6 +86,30 @@ class Identities:
         for name, text in (("ca.crt", self.authority.certificate), ("api.crt", self.server.certificate),
                            ("api.key", self.server.key), ("accounts.key", key_pem(self.guard.signer.key))):
             write_secret(directory / name, text)
+        save_pair(directory, KUBELET_CLIENT.name, self.authority.client(KUBELET_CLIENT.name))
+
+    def save_kubelet(self, directory: Path, node: str) -> None:
+        """Write the certificate that a kubelet shows those who ask it."""
+        save_pair(directory, node, self.authority.server(node_user(node).name, (node, "127.0.0.1")))
+
+
+def save_pair(directory: Path, name: str, identity: Identity) -> None:
+    """Write a certificate and its key."""
+    write_secret(directory / f"{name}.crt", identity.certificate)
+    write_secret(directory / f"{name}.key", identity.key)
+
+
+def kubelet_tls(directory: Path, node: str) -> ssl.SSLContext:
+    """How the kubelet of a node speaks TLS."""
+    certificate, key = ((directory / f"{node}.{end}").read_bytes() for end in ("crt", "key"))
+    return server_tls(Identity(certificate, key), (directory / "ca.crt").read_bytes())
+
+
+def to_kubelets(directory: Path) -> ssl.SSLContext:
+    """How the api-server speaks TLS to kubelets: it trusts those that the authority has signed for, and shows who it is."""
+    context = ssl.create_default_context(cafile=directory / "ca.crt")
+    context.load_cert_chain(directory / f"{KUBELET_CLIENT.name}.crt", directory / f"{KUBELET_CLIENT.name}.key")
+    return context
 
 
 def load_guard(directory: Path) -> Guard:

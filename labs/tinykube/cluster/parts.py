@@ -5,10 +5,12 @@ Genuine counterpart: the command lines in kubeadm's manifests.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from ssl import SSLContext
 
 from tinykube.api import new_server
 from tinykube.api.access import doorkeepers
@@ -18,19 +20,20 @@ from tinykube.api.server import ApiServer
 from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
 from tinykube.cluster.dialer import ask_webhook
-from tinykube.cluster.identities import Guard
+from tinykube.cluster.identities import ADMIN, API_SERVER, KUBELET_CLIENT, Guard
+from tinykube.kubelet.auth import Doorkeeper
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.server import KubeletServer
 from tinykube.machinery.clock import Clock
+from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, dig
-from tinykube.machinery.wire import Request, Response
+from tinykube.machinery.wire import Handler, Request, Response, as_user
 from tinykube.runtime.interface import Runtime, remove_everything
 from tinykube.runtime.process import ProcessRuntime
 from tinykube.store import Storage
 
 RuntimeFactory = Callable[[str, Path], Runtime]      # node's name, directory for its state
-Dial = Callable[[Object, Request], Awaitable[Response]]
 
 
 def make_runtime(kind: str | RuntimeFactory, node: str, directory: Path, *, keep: bool, clock: Clock,
@@ -54,12 +57,14 @@ class ApiPart:
     http: Server
 
     @classmethod
-    async def start(cls, storage: Storage, dial: Dial, port: int, clock: Clock, random: Random, log: EventLog,
+    async def start(cls, storage: Storage, dialer: Dialer, port: int, clock: Clock, random: Random, log: EventLog,
                     guard: Guard | None = None, audit: Write | None = None) -> ApiPart:
         """Start the api-server on a storage, and listen; without a guard, to everybody on this machine."""
-        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dial, dial=ask_webhook,
-                            plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
+        server = new_server(storage, clock=clock, random=random, log=log, kubelet=dialer.ask, proxy=dialer.proxy,
+                            dial=ask_webhook, plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
         await server.start()
+        if guard:
+            await let_ask_kubelets(Client(as_user(server.handle, ADMIN), API_SERVER))
         return cls(server, await serve(server.handle, port=port, tls=guard.tls if guard else None))
 
     async def stop(self) -> None:
@@ -72,16 +77,19 @@ class NodePart:
     """A node: its runtime, and the kubelet on it, which can be stopped and started while the pods run on."""
 
     def __init__(self, name: str, runtime: Runtime, capacity: Mapping[str, str], directory: Path, clock: Clock,
-                 log: EventLog) -> None:
+                 log: EventLog, *, guarded: bool = True) -> None:
         self.name, self.runtime, self.capacity, self.directory = name, runtime, capacity, directory
-        self.clock, self.log = clock, log
+        self.clock, self.log, self.guarded = clock, log, guarded
         self.kubelet: Kubelet | None = None
+        self.answer: Handler | None = None         # the kubelet's own API
 
     async def start(self, client: Client, random: Random, port: int = 10250) -> None:
         """Start a kubelet; one that was here before has left its pods to it."""
         kubelet = Kubelet(client, self.name, self.runtime, capacity=self.capacity, clock=self.clock, random=random,
                           log=self.log, directory=self.directory, port=port)
         await kubelet.start()
+        handler = KubeletServer(kubelet).handle
+        self.answer = Doorkeeper(handler, client, self.name, self.clock).handle if self.guarded else handler
         self.kubelet = kubelet
 
     async def stop(self) -> None:
@@ -92,9 +100,9 @@ class NodePart:
 
     async def handle(self, request: Request) -> Response:
         """The kubelet's own API."""
-        if self.kubelet is None:
+        if self.kubelet is None or self.answer is None:
             raise ConnectionRefusedError(f"the kubelet of {self.name} is not running")
-        return await KubeletServer(self.kubelet).handle(request)
+        return await self.answer(request)
 
     async def close(self) -> None:
         """End the kubelet and every pod."""
@@ -104,19 +112,41 @@ class NodePart:
 
 
 class Dialer:
-    """Reaches kubelets over HTTP, where their nodes' statuses say that they listen. Keeps connections."""
+    """How an api-server reaches kubelets, pods and services. Keeps connections; `tls` says whom to trust as a kubelet."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: SSLContext | None = None) -> None:
+        self.tls = tls
         self.transports: dict[str, HttpTransport] = {}
 
-    async def __call__(self, node: Object, request: Request) -> Response:
-        """Ask the kubelet of a node."""
+    async def ask(self, node: Object, request: Request) -> Response:
+        """Ask the kubelet of a node, where the node's status says that it listens."""
         port = dig(node, "status", "daemonEndpoints", "kubeletEndpoint", "Port")
         addresses = {each["type"]: each["address"] for each in dig(node, "status", "addresses", default=[])}
-        url = f"http://{addresses.get('InternalIP')}:{port}"
-        return await self.transports.setdefault(url, HttpTransport(url))(request)
+        url = f"https://{addresses.get('InternalIP')}:{port}"
+        return await self.transports.setdefault(url, HttpTransport(url, tls=self.tls))(request)
+
+    async def proxy(self, url: str, request: Request) -> Response:
+        """Ask a pod. Nobody vouches for its certificate, if it has one."""
+        if url not in self.transports:
+            tls = ssl.create_default_context()
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+            self.transports[url] = HttpTransport(url, tls=tls)
+        return await self.transports[url](request)
 
     async def close(self) -> None:
         """Close all connections."""
         for transport in self.transports.values():
             await transport.close()
+
+
+async def let_ask_kubelets(client: Client) -> None:
+    """Give the api-server the right to ask kubelets, and no other; kubeadm does it by a binding, too."""
+    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+               "metadata": {"name": KUBELET_CLIENT.name}, "subjects": [{"kind": "User", "name": KUBELET_CLIENT.name}],
+               "roleRef": {"kind": "ClusterRole", "name": "system:kubelet-api-admin",
+                           "apiGroup": "rbac.authorization.k8s.io"}}
+    try:
+        await client.create((await client.resource_of(binding))[0], binding)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise

@@ -37,7 +37,7 @@ class Surroundings:
 
 def api_seat(at: Surroundings) -> Main:
     """The api-server with its store, or with an etcd elsewhere, on the port that `up` chose, and connections to the kubelets."""
-    from tinykube.cluster.identities import load_guard
+    from tinykube.cluster.identities import load_guard, to_kubelets
     from tinykube.cluster.parts import ApiPart, Dialer
     from tinykube.cluster.storeseat import etcd_storage
     from tinykube.store.directory import open_storage
@@ -46,7 +46,7 @@ def api_seat(at: Surroundings) -> Main:
     async def main() -> AsyncIterator[None]:
         elsewhere = at.settings.get("etcd")
         storage = etcd_storage(**elsewhere) if elsewhere else open_storage(at.directory / "store", at.clock, at.log)
-        dialer = Dialer()
+        dialer = Dialer(to_kubelets(at.directory / "pki"))
         with (at.directory / "logs" / "audit.jsonl").open("w", buffering=1) as trail:
             part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log,
                                        load_guard(at.directory / "pki"),
@@ -100,6 +100,7 @@ def kubelet_seat(at: Surroundings, node: str) -> Main:
     from tinykube.client.http import HttpTransport
     from tinykube.client.kubeconfig import load
     from tinykube.client.rest import Client
+    from tinykube.cluster.identities import kubelet_tls
     from tinykube.cluster.parts import NodePart, make_runtime
     directory = at.directory / "nodes" / node
 
@@ -109,7 +110,7 @@ def kubelet_seat(at: Surroundings, node: str) -> Main:
                                random=at.random)
         part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
         async with (HttpTransport.from_access(load(at.directory / "pki" / f"{node}.kubeconfig")) as transport,
-                    await serve(part.handle) as server):
+                    await serve(part.handle, tls=kubelet_tls(at.directory / "pki", node)) as server):
             await part.start(Client(transport, f"tinykube-kubelet/{node}"), at.random, server.port)
             yield
             await part.stop()

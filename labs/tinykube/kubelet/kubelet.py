@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +33,7 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, micro_timestamp, timestamp, uid
 from tinykube.runtime.interface import Runtime
 
+Dial = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 STATUS_SECONDS = 300         # how often the node's status is sent when nothing in it has changed
 RETRY_SECONDS = 1.0
 
@@ -42,13 +43,14 @@ class Kubelet:
 
     def __init__(self, client: Client, name: str, runtime: Runtime, *, capacity: Mapping[str, str], clock: Clock,
                  random: Random, log: EventLog, directory: str | Path, address: str = "127.0.0.1", port: int = 10250,
-                 labels: Mapping[str, str] | None = None) -> None:
+                 labels: Mapping[str, str] | None = None, dial: Dial = asyncio.open_connection) -> None:
         self.client, self.name, self.runtime = client, name, runtime
         self.clock, self.random, self.log, self.directory = clock, random, log, Path(directory).absolute()
         self.machine = Machine(name, capacity, f"{runtime.name}://{runtime.version}", address, port, labels)
         self.recorder = EventRecorder(client, "kubelet", clock=clock, host=name, log=log)
         self.pods = Reflector(client, "pods", clock=clock, random=random, log=log,
                               field_selector=f"spec.nodeName={name}")
+        self.dial = dial                           # to a port of a pod
         self.node: Object = {}
         self.workers: dict[str, PodWorker] = {}
         self.tasks: list[asyncio.Task[None]] = []

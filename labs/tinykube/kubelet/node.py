@@ -63,6 +63,7 @@ def node_status(machine: Machine, now: str) -> Object:
                      "osImage": f"{platform.system()} {platform.release()}", "operatingSystem": system,
                      "architecture": cpu, "containerRuntimeVersion": machine.runtime, "kubeletVersion": VERSION,
                      "kubeProxyVersion": ""},
+        "declaredFeatures": ["ExtendWebSocketsToKubelet"],     # exec and attach reach us as WebSockets
     }
 
 

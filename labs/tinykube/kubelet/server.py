@@ -5,13 +5,17 @@ Genuine counterpart: pkg/kubelet/server, port 10250.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+from tinykube.kubelet.forward import FORWARDS, forwarding
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.logs import LogOptions, read_log
-from tinykube.machinery.objects import Object, name, namespace, parse_time
+from tinykube.kubelet.streams import PROTOCOLS, Channels, conversation
+from tinykube.machinery.objects import Object, name, namespace, parse_time, uid
+from tinykube.machinery.sockets import choose, offered
 from tinykube.machinery.wire import Request, Response
-from tinykube.runtime.interface import RUNNING, Container, CriError
+from tinykube.runtime.interface import READY, RUNNING, Container, CriError
 
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 PULL_TEXTS = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
@@ -33,14 +37,60 @@ class KubeletServer:
                 return Response(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
             case ["containerLogs", space, pod, container]:
                 return await self.logs(request, space, pod, container)
+            case ["exec" | "attach" as what, space, pod, container]:
+                return await self.converse(request, what, space, pod, container)
+            case ["portForward", space, pod]:
+                return await self.forward(request, space, pod)
         return Response(404, b"404 page not found\n", dict(PLAIN))
+
+    def pod(self, space: str, pod_name: str) -> Object | None:
+        """A pod of this node."""
+        return next((each.pod for each in self.kubelet.workers.values()
+                     if (namespace(each.pod), name(each.pod)) == (space, pod_name)), None)
+
+    async def converse(self, request: Request, what: str, space: str, pod_name: str, container: str) -> Response:
+        """Talk to a command that we start in a container, or to the container itself."""
+        wants = {option: request.param(option) in ("1", "true") for option in ("input", "output", "error", "tty")}
+        if not (wants["input"] or wants["output"] or wants["error"]):
+            return Response(400, b"you must specify at least 1 of stdin, stdout, stderr", dict(PLAIN))
+        if not (protocol := choose(request, PROTOCOLS)):
+            return unspoken(request, PROTOCOLS)
+        pod = self.pod(space, pod_name)
+        if pod is None:
+            return Response(404, b"pod does not exist\n", dict(PLAIN))
+        runs = (await self.kubelet.workers[uid(pod)].observe())[1].get(container, [])
+        if not runs or runs[-1].state != RUNNING:
+            return Response(500, f'container not found ("{container}")\n'.encode(), dict(PLAIN))
+        run, runtime, command = runs[-1], self.kubelet.runtime, request.params("command")
+
+        async def execute(channels: Channels) -> int:
+            return await runtime.exec(run.id, command, channels)
+
+        async def attach(channels: Channels) -> int:
+            await runtime.attach(run.id, channels)
+            return 0
+        talk = execute if what == "exec" else attach
+        tty = wants["tty"] if what == "exec" else run.config.tty
+        return Response(101, b"", {"sec-websocket-protocol": protocol},
+                        conversation(talk, stdin=wants["input"], tty=tty))
+
+    async def forward(self, request: Request, space: str, pod_name: str) -> Response:
+        """Carry connections to a pod's ports."""
+        if not (protocol := choose(request, FORWARDS)):
+            return unspoken(request, FORWARDS)
+        pod = self.pod(space, pod_name)
+        sandbox = (await self.kubelet.workers[uid(pod)].observe())[0] if pod else None
+        if sandbox is None or sandbox.state != READY:
+            return Response(404, b"pod does not exist\n", dict(PLAIN))
+        ports = [int(port) for port in ",".join(request.params("port") or request.params("ports")).split(",") if port]
+        return Response(101, b"", {"sec-websocket-protocol": protocol}, forwarding(
+            protocol, ports, lambda port: self.kubelet.dial(sandbox.ip, port), f"{sandbox.id}, uid {uid(pod or {})}"))
 
     async def logs(self, request: Request, space: str, pod_name: str, container: str) -> Response:
         """A container's log, as it is or as it grows."""
         if request.method != "GET":
             return Response(405, b"405: Method Not Allowed", dict(PLAIN))
-        pod = next((each.pod for each in self.kubelet.workers.values()
-                    if (namespace(each.pod), name(each.pod)) == (space, pod_name)), None)
+        pod = self.pod(space, pod_name)
         if pod is None:
             return Response(404, f'pod "{pod_name}" not found\n'.encode(), dict(PLAIN))
         if container not in [each["name"] for each in pod["spec"]["containers"]]:
@@ -87,3 +137,11 @@ class KubeletServer:
             raise ValueError(f'container "{container}" in pod "{name(pod)}" is waiting to start: '
                              f"{PULL_TEXTS.get(reason, reason)}")
         return runs[-1]
+
+
+def unspoken(request: Request, known: Sequence[str]) -> Response:
+    """The answer to a client that speaks no protocol of ours, or asks for no conversation at all."""
+    if not offered(request):
+        return Response(400, b"Upgrade request required", dict(PLAIN))
+    return Response(403, f"unable to negotiate protocol: client supports {offered(request)}, "
+                         f"server accepts {list(known)}\n".encode(), dict(PLAIN))

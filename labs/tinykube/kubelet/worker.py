@@ -234,7 +234,8 @@ class PodWorker:
         return ContainerConfig(
             name=spec["name"], image=spec["image"], attempt=attempt, command=expand_all(spec.get("command"), envs),
             args=expand_all(spec.get("args"), envs), working_dir=spec.get("workingDir", ""), envs=envs,
-            log_path=f"{spec['name']}/{attempt}.log", memory_limit=whole(limits.get("memory", 0)),
+            log_path=f"{spec['name']}/{attempt}.log", stdin=spec.get("stdin", False),
+            stdin_once=spec.get("stdinOnce", False), tty=spec.get("tty", False), memory_limit=whole(limits.get("memory", 0)),
             cpu_limit=milli(limits.get("cpu", 0)))
 
     def refuse_mounts(self, mounts: list[Object]) -> None:

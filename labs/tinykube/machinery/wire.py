@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 Object = dict[str, Any]
@@ -51,13 +51,33 @@ class Request:
         return self.path + ("?" + urlencode(self.query) if self.query else "")
 
 
+class Socket(Protocol):
+    """A conversation: messages both ways, until one side ends it."""
+
+    async def receive(self) -> bytes | None:
+        """The next message; None when the other side has no more to say."""
+
+    async def send(self, data: bytes) -> None:
+        """Say something. Raises ConnectionError when nobody listens any more."""
+
+    async def close(self) -> None:
+        """End it; safe to call twice."""
+
+
+Conversation = Callable[[Socket], Awaitable[None]]
+
+
 @dataclass
 class Response:
-    """An answer: a status and a body of bytes, of one JSON document, or a stream that ends when it is closed."""
+    """An answer: a status and a body of bytes, of one JSON document, or a stream that ends when it is closed.
+
+    With status 101 it is no answer yet: `upgrade` is what the connection turns into, a conversation.
+    """
 
     status: int
     body: Body = b""
     headers: dict[str, str] = field(default_factory=dict)
+    upgrade: Conversation | None = None
 
     def json(self) -> Any:
         """The body as a JSON value. A stream has none: iterate over `body` instead."""

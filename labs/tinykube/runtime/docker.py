@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +36,7 @@ from tinykube.runtime.interface import (
     CriError,
     PodSandbox,
     PodSandboxConfig,
+    Streams,
     remove_everything,
 )
 
@@ -54,6 +58,7 @@ class DockerRuntime:
     def __init__(self, directory: str | Path, *, keep: bool = False, clock: Clock | None = None) -> None:
         self.directory, self.keep = str(Path(directory).absolute()), keep
         self.listeners: list[asyncio.Queue[ContainerEvent]] = []
+        self.commands: dict[str, asyncio.Event] = {}       # commands that run beside containers -> when they end
         self.watchdog: subprocess.Popen[bytes] | None = None
         self.client: Any = None
         self.stream: Any = None
@@ -100,6 +105,8 @@ class DockerRuntime:
         """In a thread: pass on what happens to our containers."""
         for event in events:
             attributes = event["Actor"]["Attributes"]
+            if event["Action"] == "exec_die" and (ended := self.commands.get(attributes["execID"])):
+                loop.call_soon_threadsafe(ended.set)
             kind = {"start": "CONTAINER_STARTED_EVENT", "die": "CONTAINER_STOPPED_EVENT"}.get(event["Action"])
             if kind:
                 config = json.loads(attributes[CONFIG])
@@ -176,6 +183,8 @@ class DockerRuntime:
             self.client.containers.create, config.image, command or None, entrypoint=config.command or None,
             environment={"HOSTNAME": sandbox.config.name, **config.envs}, working_dir=config.working_dir or None,
             network_mode=f"container:{sandbox_id}", ipc_mode=f"container:{sandbox_id}",
+            stdin_open=config.stdin, tty=config.tty, detach=not config.stdin_once,
+            volumes=[f"{source}:{path}" for path, source in config.mounts.items()],
             mem_limit=config.memory_limit or None, nano_cpus=config.cpu_limit * 10**6 or None,
             labels=self.labels("container", config, **{
                 "tinykube.sandbox": sandbox_id, "tinykube.uid": sandbox.config.uid, LOG: str(log)}))
@@ -217,6 +226,54 @@ class DockerRuntime:
         """One container."""
         return container_of(await self.get(container_id))
 
+    async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
+        """Run a command in a container. Docker can't end one, so one that is left by its user is killed by us."""
+        api = self.client.api
+        made = (await self.call(api.exec_create, container_id, command, stdin=streams.stdin, tty=streams.tty))["Id"]
+        ended = self.commands[made] = asyncio.Event()
+        try:
+            socket = await self.call(api.exec_start, made, socket=True, tty=streams.tty)
+            await self.talk(socket, streams, streams.tty, lambda width, height: api.exec_resize(made, height, width))
+            if (await self.call(api.exec_inspect, made))["Running"]:
+                await ended.wait()                 # its outputs end a moment earlier than it does
+            return int((await self.call(api.exec_inspect, made))["ExitCode"])
+        finally:
+            facts = await self.call(api.exec_inspect, made)
+            del self.commands[made]
+            if facts["Running"]:
+                with suppress(OSError):
+                    os.kill(facts["Pid"], signal.SIGKILL)
+
+    async def attach(self, container_id: str, streams: Streams) -> None:
+        """Take part in what a container says and hears from now on, until it ends."""
+        api, config = self.client.api, container_of(await self.get(container_id)).config
+        what = {"stream": 1, "stdout": 1, "stderr": 1, "stdin": int(streams.stdin)}
+        socket = await self.call(api.attach_socket, container_id, what)
+        await self.talk(socket, streams, config.tty, lambda width, height: api.resize(container_id, height, width))
+
+    async def talk(self, raw: Any, streams: Streams, tty: bool, resize: Callable[[int, int], None]) -> None:
+        """Pass on everything between somebody and the connection that Docker gave us, until it says no more."""
+        reader, writer = await asyncio.open_unix_connection(sock=raw._sock)
+        more = [asyncio.create_task(type_in(writer, streams, tty))] if streams.stdin else []
+        more += [asyncio.create_task(self.follow_size(resize, streams))] if tty else []
+        try:
+            while data := await (reader.read(1 << 16) if tty else reader.read(8)):
+                if not tty:                        # a head: which output, and how many bytes of it follow
+                    head = data + await reader.readexactly(8 - len(data))
+                    data = await reader.readexactly(int.from_bytes(head[4:], "big"))
+                await streams.write(1 if tty else head[0], data)
+        finally:
+            for task in more:
+                task.cancel()
+            await asyncio.gather(*more, return_exceptions=True)
+            writer.close()
+
+    async def follow_size(self, resize: Callable[[int, int], None], streams: Streams) -> None:
+        """Give a terminal the size that its user sees."""
+        while True:
+            with suppress(CriError):               # it is gone, or not there yet
+                await self.call(resize, *await streams.size())
+
     async def image_status(self, image: str) -> str | None:
         """The id of an image that is here, else None."""
         full_name(image)
@@ -252,6 +309,17 @@ def container_of(raw: Any) -> Container:
     return Container(raw.id, raw.labels["tinykube.sandbox"], config, raw.attrs["Image"], now, raw.labels[LOG],
                      seconds(raw.attrs["Created"]), seconds(state["StartedAt"]), seconds(state["FinishedAt"]),
                      128 if refused else state["ExitCode"], reason, state["Error"])
+
+
+async def type_in(writer: asyncio.StreamWriter, streams: Streams, tty: bool) -> None:
+    """Pass on what is typed, and its end; at a terminal, as Ctrl-D."""
+    while data := await streams.read():
+        writer.write(data)
+        await writer.drain()
+    if tty:
+        writer.write(b"\x04")
+    else:
+        writer.write_eof()
 
 
 def seconds(text: str) -> float:

@@ -51,6 +51,10 @@ class ContainerConfig:
     working_dir: str = ""
     envs: Mapping[str, str] = field(default_factory=dict)
     log_path: str = ""
+    stdin: bool = False            # somebody may want to type
+    stdin_once: bool = False       # and when they stop, the input ends
+    tty: bool = False              # to a terminal
+    mounts: Mapping[str, str] = field(default_factory=dict)       # path in the container -> path on this machine
     memory_limit: int = 0          # bytes; 0 for none
     cpu_limit: int = 0             # thousandths of a CPU; 0 for none
 
@@ -82,6 +86,22 @@ class ContainerEvent:
     type: str                      # CONTAINER_STARTED_EVENT, CONTAINER_STOPPED_EVENT
 
 
+class Streams(Protocol):
+    """The other end of a command or a container: somebody who types and reads, or only waits for what is said."""
+
+    stdin: bool                    # whether they type
+    tty: bool                      # whether at a terminal, where both outputs are one
+
+    async def read(self) -> bytes:
+        """What is typed next; empty at its end."""
+
+    async def write(self, number: int, data: bytes) -> None:
+        """Pass on what was said: 1 is stdout, 2 is stderr."""
+
+    async def size(self) -> tuple[int, int]:
+        """The columns and rows of the terminal, each time they change."""
+
+
 class Runtime(Protocol):
     """A container runtime. All calls may raise CriError; stop and remove may be repeated."""
 
@@ -104,6 +124,12 @@ class Runtime(Protocol):
     async def remove_container(self, container_id: str) -> None: ...
     async def list_containers(self) -> list[Container]: ...
     async def container_status(self, container_id: str) -> Container: ...
+    async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
+        """Run a command inside a container; its exit code. Cancelled, it ends the command, too."""
+
+    async def attach(self, container_id: str, streams: Streams) -> None:
+        """Take part in what a container says and hears from now on, until it ends."""
+
     async def image_status(self, image: str) -> str | None: ...
     async def pull_image(self, image: str) -> str: ...
     def container_events(self) -> AsyncIterator[ContainerEvent]: ...

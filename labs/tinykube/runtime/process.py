@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import Any
 
 from tinykube.machinery.clock import Clock, SystemClock
-from tinykube.runtime import shim
+from tinykube.runtime import pipes, shim
 from tinykube.runtime.images import LabImage, full_name, lab_images
 from tinykube.runtime.interface import (
     CREATED,
@@ -35,6 +38,7 @@ from tinykube.runtime.interface import (
     CriError,
     PodSandbox,
     PodSandboxConfig,
+    Streams,
 )
 
 Queue = asyncio.Queue[ContainerEvent]
@@ -168,7 +172,9 @@ class ProcessRuntime:
             argv = image.host_argv(argv)
         except CriError as refusal:
             error = str(refusal)
-        return {"argv": argv, "cwd": str(cwd), "env": env, "log": container.log_path, "error": error}
+        env |= {"TERM": "xterm", **env} if config.tty else {}
+        return {"argv": argv, "cwd": str(cwd), "env": env, "log": container.log_path, "error": error,
+                "stdin": config.stdin, "tty": config.tty}
 
     async def start_container(self, container_id: str) -> None:
         """Have the shim start it; returns when it runs, raises CriError when it could not be started."""
@@ -193,6 +199,29 @@ class ProcessRuntime:
         finally:
             patience.cancel()
             ended.cancel()
+
+    async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
+        """Run a command beside a container's own, in its directory and environment; its exit code."""
+        pod = self.pod_of(container_id)
+        container = pod.containers[container_id]
+        if container.state != RUNNING:
+            raise CriError(f'container "{container_id}" is not running')
+        plan = json.loads((pod.directory / container_id / "config.json").read_text())
+        plan |= {"argv": self.image(container.config.image).host_argv(command), "tty": streams.tty}
+        plan["env"] |= {"TERM": "xterm"} if streams.tty else {}
+        with pod.job(container_id, streams.tty) as (job, ends):
+            write_json(pod.directory / job / "config.json", plan | {"files": ends.files})
+            write_json(pod.directory / job / "state.json", {"state": CREATED})
+            return await pod.execute(job, ends, streams)
+
+    async def attach(self, container_id: str, streams: Streams) -> None:
+        """Take part in what a container says and hears from now on, until it ends."""
+        pod = self.pod_of(container_id)
+        with pod.job(container_id, False) as (job, ends):
+            pod.command(f"attach {container_id} {job}")
+            await pod.wait(lambda: bool(pod.jobs[job]))
+            with pod.console(container_id) as (typed, terminal, end):
+                await pipes.talk(streams, ends.outputs, typed, end, terminal)
 
     async def remove_container(self, container_id: str) -> None:
         """Forget a container that has ended; its log stays where the kubelet wanted it."""
@@ -239,6 +268,7 @@ class Pod:
         self.containers: dict[str, Container] = {}
         self.gone = asyncio.Event()
         self.waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}      # commands beside containers, and listeners -> how they are
         self.process: subprocess.Popen[bytes] | None = None
         self.events, self.text = -1, b""
 
@@ -247,7 +277,7 @@ class Pod:
         self.process = start_shim(self.directory, keep)
         assert self.process.stdout
         with self.process.stdout as ready:
-            await readable(ready.fileno())
+            await pipes.ready(ready.fileno())
             if not ready.read():
                 raise CriError(f"the shim in {self.directory} ended at once, with {self.process.wait()}")
         self.listen()
@@ -274,9 +304,11 @@ class Pod:
         except BlockingIOError:
             return
         *lines, self.text = (self.text + data).split(b"\n")
-        for container_id in dict.fromkeys(line.decode() for line in lines):
-            if container_id in self.containers:
-                self.update(self.read(self.containers[container_id]))
+        for name in dict.fromkeys(line.decode() for line in lines):
+            if name in self.containers:
+                self.update(self.read(self.containers[name]))
+            elif name in self.jobs:
+                self.jobs[name] = self.facts(name) or {"state": RUNNING}
         if not data:
             self.lost()
         for future, met in list(self.waiting.items()):
@@ -350,6 +382,8 @@ class Pod:
         """Write down a new container, for the shim and for whoever takes up this pod later."""
         home = self.directory / container.id
         Path(str(plan["cwd"])).mkdir(parents=True)
+        if container.config.stdin:
+            os.mkfifo(home / "stdin", 0o600)
         write_json(home / "config.json", plan)
         write_json(home / "container.json", asdict(container))
         write_json(home / "state.json", {"state": container.state})
@@ -357,8 +391,12 @@ class Pod:
 
     async def until(self, container_id: str, met: Callable[[Container], bool]) -> None:
         """Return when a container is as wanted, or when the shim is gone and nothing will change any more."""
+        await self.wait(lambda: container_id not in self.containers or met(self.containers[container_id]))
+
+    async def wait(self, met: Callable[[], bool]) -> None:
+        """Return when something is as wanted, or when the shim is gone."""
         def over() -> bool:
-            return self.gone.is_set() or container_id not in self.containers or met(self.containers[container_id])
+            return self.gone.is_set() or met()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting[future] = over
         try:
@@ -368,21 +406,69 @@ class Pod:
             del self.waiting[future]
 
 
+    @contextmanager
+    def job(self, container_id: str, tty: bool) -> Iterator[tuple[str, pipes.Ends]]:
+        """A command beside a container, or a listener: its name and directory for the shim, and our ends."""
+        job = f"{container_id}/job-{secrets.token_hex(8)}"
+        ends = pipes.Ends(self.directory / job, tty=tty)
+        self.jobs[job] = {}
+        try:
+            yield job, ends
+        finally:
+            del self.jobs[job]
+            ends.close()
+            shutil.rmtree(self.directory / job, ignore_errors=True)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What the shim wrote down of a container or a command; nothing for a listener."""
+        path = self.directory / name / "state.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    async def execute(self, job: str, ends: pipes.Ends, streams: Streams) -> int:
+        """Have the shim start a command, talk to it, and see it end."""
+        def ended() -> bool:
+            return self.jobs[job].get("state") == EXITED
+        self.command(f"start {job}")
+        try:
+            await self.wait(lambda: bool(self.jobs[job]))
+            if self.jobs[job].get("reason") == "StartError":
+                raise CriError(self.jobs[job]["message"])
+            ends.opened()
+            if not streams.stdin:
+                ends.end_input()
+            await pipes.talk(streams, ends.outputs, ends.typed, ends.end_input, ends.terminal)
+            await self.wait(ended)
+            return int(self.jobs[job].get("exit_code", 137))
+        finally:
+            if not ended():
+                self.command(f"kill {job} {signal.SIGKILL:d}")
+                await self.wait(ended)
+
+    @contextmanager
+    def console(self, container_id: str) -> Iterator[tuple[int, int, Callable[[], None]]]:
+        """Where to type for a container, its terminal, -1 for what it has not; and how to say that typing has ended."""
+        path, terminal = self.directory / container_id / "stdin", self.facts(container_id).get("tty")
+        with ExitStack() as stack:
+            typed = stack.enter_context(open(path, "wb", 0, opener=to_write)) if path.exists() else None
+            screen = stack.enter_context(open(terminal, "wb", 0, opener=to_write)) if terminal else None
+
+            def end() -> None:
+                if typed and self.containers[container_id].config.stdin_once:     # nobody will type any more
+                    typed.close()
+                    self.command(f"eof {container_id}")
+            yield typed.fileno() if typed else -1, screen.fileno() if screen else -1, end
+
+
+def to_write(path: str, flags: int) -> int:
+    """Open a FIFO or a terminal that is somebody else's, without waiting."""
+    return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+
+
 def start_shim(directory: Path, keep: bool) -> subprocess.Popen[bytes]:
     """Start a shim, in a session of its own; unless pods are to be kept, with a pipe that ends when we do."""
     command = [sys.executable, "-I", "-S", shim.__file__, str(directory), "keep" if keep else "die"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL if keep else subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, start_new_session=True)
-
-
-async def readable(fd: int) -> None:
-    """Return when there is something to read from a file descriptor, or its other end is closed."""
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(fd, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(fd)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -8,11 +8,13 @@ Genuine counterpart: containerd-shim-runc-v2, also one process a pod.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
 import sys
+import termios
 import time
 from contextlib import suppress
 from typing import Any
@@ -35,6 +37,7 @@ class Shim:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.pids: dict[int, str] = {}             # first process of each running container
         self.streams: dict[int, Stream] = {}
+        self.inputs: dict[str, tuple[int, int]] = {}       # container -> where typing comes from, where it goes
         self.commands = b""
 
     def run(self) -> None:
@@ -43,10 +46,15 @@ class Shim:
         os.write(1, b"ready")
         os.dup2(2, 1)
         while True:
-            sources = [self.control, self.child_died, *self.streams] + [0] * self.owner_matters
-            readable, _, _ = select.select(sources, [], [])
-            for stream in [self.streams[fd] for fd in readable if fd in self.streams]:
+            heard = {fd: stream for fd, stream in self.streams.items() if stream.heard()}
+            typed = {source: target for source, target in self.inputs.values() if target >= 0}
+            sources = [self.control, self.child_died, *heard, *typed] + [0] * self.owner_matters
+            slow = [copy for stream in self.streams.values() if stream.fd not in heard for copy in stream.copies]
+            readable, _, _ = select.select(sources, slow, [])
+            for stream in [heard[fd] for fd in readable if fd in heard]:
                 self.pump(stream)
+            for fd in typed.keys() & set(readable):
+                type_in(fd, typed[fd])
             if self.child_died in readable:
                 os.read(self.child_died, 4096)
                 self.reap()
@@ -65,31 +73,70 @@ class Shim:
                 return False
             if verb == "start":
                 self.start(words[0])
+            elif verb == "attach":
+                self.attach(words[0], words[1])
+            elif verb == "eof":
+                self.end_input(words[0])
             elif verb == "kill":
                 self.kill(words[0], int(words[1]))
         return True
 
     def start(self, container: str) -> None:
-        """Start a container's first process, in a session of its own, with pipes for what it says."""
+        """Start a container's first process, or a command beside it, which brings its own `files`; in its own session."""
         with open(f"{container}/config.json") as file:
             config = json.load(file)
-        error = config["error"]
+        error, terminal = config["error"], ""
+        ours: dict[int, str] = {}
         if not error:
-            out, err, failed = os.pipe(), os.pipe(), os.pipe()
+            if "files" not in config:
+                config["files"], ours, terminal = self.files(container, config)
+            ends = [end for end in set(config["files"]) if isinstance(end, int)]
+            read, failed = os.pipe()
             pid = os.fork()
             if pid == 0:
-                become(config, out[1], err[1], failed[1])
-            for end in (out[1], err[1], failed[1]):
+                become(config, failed)
+            for end in (*ends, failed):
                 os.close(end)
-            error = os.read(failed[0], 4096).decode()
-            os.close(failed[0])
+            error = os.read(read, 4096).decode()
+            os.close(read)
+        for fd, name in ours.items():
+            os.set_blocking(fd, False)
+            self.streams[fd] = Stream(fd, name, container, config["log"])
         if error:
             return self.refuse(container, error)
         self.pids[pid] = container
-        for fd, name in ((out[0], "stdout"), (err[0], "stderr")):
-            os.set_blocking(fd, False)
-            self.streams[fd] = Stream(fd, name, container, config["log"])
-        self.save(container, state="CONTAINER_RUNNING", pid=pid, born=born(pid), started_at=time.time())
+        self.save(container, state="CONTAINER_RUNNING", pid=pid, born=born(pid), started_at=time.time(), tty=terminal)
+
+    def files(self, container: str, config: dict[str, Any]) -> tuple[list[str | int], dict[int, str], str]:
+        """Where a container's three streams go, our ends of its outputs, and the name of its terminal, if it has one."""
+        typed: str | int = os.devnull
+        if config["stdin"]:
+            typed = f"{container}/stdin"
+            self.inputs[container] = os.open(typed, os.O_RDWR | os.O_NONBLOCK), -1
+        if not config["tty"]:
+            out, err = os.pipe(), os.pipe()
+            return [typed, out[1], err[1]], {out[0]: "stdout", err[0]: "stderr"}, ""
+        ours, theirs = os.openpty()
+        if config["stdin"]:
+            self.inputs[container] = self.inputs[container][0], ours
+        return [theirs] * 3, {ours: "stdout"}, os.ttyname(theirs)
+
+    def attach(self, container: str, where: str) -> None:
+        """Copy what a container says from now on into the FIFOs of somebody who listens."""
+        for stream in self.streams.values():
+            if stream.container == container:
+                with suppress(OSError):            # they are gone already
+                    stream.copies.append(os.open(f"{where}/{stream.name}", os.O_WRONLY | os.O_NONBLOCK))
+        self.tell(where)
+
+    def end_input(self, container: str) -> None:
+        """Nobody will type any more."""
+        source, target = self.inputs.pop(container, (-1, -1))
+        if target >= 0:
+            type_in(source, target)
+            os.write(target, b"\x04")              # at a terminal, Ctrl-D
+        if source >= 0:
+            os.close(source)
 
     def refuse(self, container: str, error: str) -> None:
         """A container that could not be started has ended, with the exit code and the reason that runc leaves."""
@@ -99,7 +146,7 @@ class Shim:
     def kill(self, container: str, number: int) -> None:
         """Signal a container: its first process, or with SIGKILL everything in it."""
         for pid, owner in self.pids.items():
-            if owner == container:
+            if owner == container or (number == signal.SIGKILL and owner.startswith(f"{container}/")):
                 (os.killpg if number == signal.SIGKILL else os.kill)(pid, number)
 
     def reap(self) -> None:
@@ -115,20 +162,24 @@ class Shim:
             if not container:
                 continue                           # an orphan that came to us
             kill_group(pid)
+            self.kill(container, signal.SIGKILL)   # commands beside it end with it
             for stream in [stream for stream in self.streams.values() if stream.container == container]:
-                self.pump(stream)
+                self.pump(stream, patient=False)
                 self.finish(stream)
+            self.end_input(container)
             code = os.waitstatus_to_exitcode(status)
             self.save(container, state="CONTAINER_EXITED", finished_at=time.time(),
                       exit_code=code if code >= 0 else 128 - code, reason="Error" if code else "Completed")
 
-    def pump(self, stream: Stream) -> None:
-        """Take what a stream holds now, and write it to the log."""
-        while stream.fd in self.streams:
+    def pump(self, stream: Stream, patient: bool = True) -> None:
+        """Take what a stream holds now, and write it to the log; no faster than those who listen, if we are patient."""
+        while stream.fd in self.streams and (stream.heard() or not patient):
             try:
-                data = os.read(stream.fd, 65536)
+                data = os.read(stream.fd, select.PIPE_BUF if stream.copies else 65536)
             except BlockingIOError:
                 return
+            except OSError:                        # a terminal that nobody holds any more
+                data = b""
             if not data:
                 return self.finish(stream)
             stream.add(data)
@@ -141,6 +192,8 @@ class Shim:
     def save(self, container: str, **facts: Any) -> None:
         """Add to what is known of a container: on disk first, in one step, then as an event."""
         path = f"{container}/state.json"
+        if not os.path.exists(path):               # of a command beside it: whoever wanted to know is gone
+            return
         with open(path) as file:
             known = json.load(file)
         with open(f"{path}.new", "w") as file:
@@ -172,10 +225,21 @@ class Stream:
 
     def __init__(self, fd: int, name: str, container: str, log: str) -> None:
         self.fd, self.name, self.container, self.rest = fd, name, container, b""
+        self.copies: list[int] = []                # the FIFOs of those who listen
         self.log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
+    def heard(self) -> bool:
+        """Whether all who listen can take more."""
+        return len(select.select([], self.copies, [], 0)[1]) == len(self.copies)
+
     def add(self, data: bytes) -> None:
-        """Write the lines that are whole; a line that is too long goes in parts."""
+        """Pass data on, and write the lines that are whole; a line that is too long goes in parts."""
+        for copy in list(self.copies):
+            try:
+                os.write(copy, data)
+            except OSError:                        # they are gone, or the container is, and they were slow
+                self.copies.remove(copy)
+                os.close(copy)
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             self.write(line, b"F")
@@ -196,19 +260,28 @@ class Stream:
         """Write what is left, and let go of pipe and log."""
         if self.rest:
             self.write(self.rest, b"P")
-        os.close(self.fd)
-        os.close(self.log)
+        for fd in (self.fd, self.log, *self.copies):
+            os.close(fd)
 
 
-def become(config: dict[str, Any], out: int, err: int, failed: int) -> None:
+def type_in(source: int, target: int) -> None:
+    """Pass on what was typed to a terminal; what it has no room for is lost, as it is at any terminal."""
+    with suppress(BlockingIOError):
+        os.write(target, os.read(source, select.PIPE_BUF))
+
+
+def become(config: dict[str, Any], failed: int) -> None:
     """In the child: turn into the container's program, or say through `failed` why that is impossible."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, out), (2, err)):
-            os.dup2(source, target)
+        for target, file in enumerate(config["files"]):
+            flags = os.O_WRONLY if target and not config["tty"] else os.O_RDWR if config["tty"] else os.O_RDONLY
+            os.dup2(os.open(file, flags) if isinstance(file, str) else file, target)
+        if config["tty"]:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         os.chdir(config["cwd"])
         os.execvpe(config["argv"][0], config["argv"], config["env"])
     except OSError as error:
