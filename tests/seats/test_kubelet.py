@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,16 +14,24 @@ from typing import Any
 import pytest
 from bookkit.tiers import missing
 from genuine import ControlPlane, control_plane
+from tinykube.api.http import serve
+from tinykube.api.keys import Authority
+from tinykube.api.tls import server_tls
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
 from tinykube.cluster.waiting import wait_for
+from tinykube.kubelet.auth import Doorkeeper
 from tinykube.kubelet.kubelet import Kubelet
+from tinykube.kubelet.server import KubeletServer
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
+from tinykube.machinery.wire import Request, Response
 from tinykube.runtime.interface import remove_everything
 from tinykube.runtime.process import ProcessRuntime
+
+from tests.behaviour.target import KUBECTL
 
 pytestmark = [pytest.mark.skipif(bool(missing("genuine")), reason="; ".join(missing("genuine"))),
               pytest.mark.timeout(300), pytest.mark.xdist_group("genuine-kubelet")]
@@ -159,3 +168,53 @@ async def test_it_goes_on_after_its_own_restart(genuine: ControlPlane, tmp_path:
         await second.stop()
         assert await remove_everything(runtime) == 0
         await runtime.close()
+
+
+async def test_genuine_hands_conversations_on_to_us(tmp_path: Path) -> None:
+    """exec, logs and port-forward of the real kubectl, through a genuine api-server that shows us who it is, over TLS."""
+    authority = Authority()
+    mine, files = authority.client("genuine-api", ("system:masters",)), [tmp_path / "crt", tmp_path / "key"]
+    for path, text in zip(files, (mine.certificate, mine.key), strict=True):
+        path.write_bytes(text)
+    flags = ["--kubelet-preferred-address-types=InternalIP", f"--kubelet-client-certificate={files[0]}",
+             f"--kubelet-client-key={files[1]}"]
+    asked: list[tuple[str, str]] = []
+
+    async def handle(request: Request) -> Response:
+        asked.append((request.path.split("/")[1], request.headers.get("sec-websocket-protocol", "")))
+        return await doorkeeper.handle(request)
+    runtime = ProcessRuntime(tmp_path / "run", random=Random(str(tmp_path)))
+    with control_plane(["apiserver"], flags={"apiserver": flags}) as plane:
+        async with (client_of(plane, "admin") as admin, client_of(plane, "node:dog") as client,
+                    await serve(handle, tls=server_tls(authority.server("dog"), authority.certificate)) as server):
+            kubelet = Kubelet(client, "dog", runtime, capacity={"cpu": "2", "memory": "1Gi", "pods": "10"}, clock=CLOCK,
+                              random=Random(1), log=EventLog(), directory=tmp_path, port=server.port)
+            doorkeeper = Doorkeeper(KubeletServer(kubelet).handle, client, "dog", CLOCK)
+            await kubelet.start()
+            await admin.create("pods", pod("web", "dog", "", image="kubernetes-by-hand/web:1", command=["web"]))
+            await until(admin, "web", "Ready")
+            start = [KUBECTL, "--kubeconfig", str(plane.kubeconfig)]
+            assert await kubectl(start, "exec", "-i", "web", "--", "sh", "-c", "cat; exit 3", stdin=b"hi") == (3, b"hi")
+            assert await kubectl(start, "logs", "web") == (0, b"web 1 serving on port 8080\n")
+            forward = await asyncio.create_subprocess_exec(*start, "port-forward", "web", ":8080", stdout=-1, stderr=-1)
+            assert forward.stdout
+            port = int((await forward.stdout.readline()).split(b"127.0.0.1:")[1].split()[0])
+            async with HttpTransport(f"http://127.0.0.1:{port}") as page:
+                assert (await page(Request("GET", "/"))).body == b"web 1 on web\n"
+            forward.terminate()
+            await forward.communicate()
+            async with HttpTransport(f"https://127.0.0.1:{server.port}", tls=ssl.create_default_context(
+                    cadata=authority.certificate.decode())) as stranger:
+                assert (await stranger(Request("GET", "/pods"))).status == 401
+            assert asked[:3] == [("exec", "v5.channel.k8s.io"), ("containerLogs", ""),
+                                 ("portForward", "SPDY/3.1+portforward.k8s.io")]
+            await kubelet.stop()
+            await remove_everything(runtime)
+            await runtime.close()
+
+
+async def kubectl(start: list[str], *words: str, stdin: bytes = b"") -> tuple[int | None, bytes]:
+    """The real kubectl: its exit code and what it printed."""
+    client = await asyncio.create_subprocess_exec(*start, *words, stdin=-1, stdout=-1, stderr=-1)
+    said, _ = await asyncio.wait_for(client.communicate(stdin), 60)
+    return client.returncode, said

@@ -53,14 +53,14 @@ class KubeletServer:
         wants = {option: request.param(option) in ("1", "true") for option in ("input", "output", "error", "tty")}
         if not (wants["input"] or wants["output"] or wants["error"]):
             return Response(400, b"you must specify at least 1 of stdin, stdout, stderr", dict(PLAIN))
-        if not (protocol := choose(request, PROTOCOLS)):
-            return unspoken(request, PROTOCOLS)
         pod = self.pod(space, pod_name)
         if pod is None:
             return Response(404, b"pod does not exist\n", dict(PLAIN))
         runs = (await self.kubelet.workers[uid(pod)].observe())[1].get(container, [])
         if not runs or runs[-1].state != RUNNING:
             return Response(500, f'container not found ("{container}")\n'.encode(), dict(PLAIN))
+        if not (protocol := choose(request, PROTOCOLS)):
+            return unspoken(request, PROTOCOLS)
         run, runtime, command = runs[-1], self.kubelet.runtime, request.params("command")
 
         async def execute(channels: Channels) -> int:

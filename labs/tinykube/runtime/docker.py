@@ -227,7 +227,7 @@ class DockerRuntime:
         return container_of(await self.get(container_id))
 
     async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
-        """Run a command in a container. Docker can't end one, so one that is left by its user is killed by us."""
+        """Run a command in a container; its exit code."""
         api = self.client.api
         made = (await self.call(api.exec_create, container_id, command, stdin=streams.stdin, tty=streams.tty))["Id"]
         ended = self.commands[made] = asyncio.Event()
@@ -238,11 +238,15 @@ class DockerRuntime:
                 await ended.wait()                 # its outputs end a moment earlier than it does
             return int((await self.call(api.exec_inspect, made))["ExitCode"])
         finally:
-            facts = await self.call(api.exec_inspect, made)
-            del self.commands[made]
-            if facts["Running"]:
-                with suppress(OSError):
-                    os.kill(facts["Pid"], signal.SIGKILL)
+            await asyncio.shield(self.end_command(made))
+
+    async def end_command(self, command: str) -> None:
+        """End a command whose user has left. Docker has no call for that, but it tells us the process."""
+        facts = await self.call(self.client.api.exec_inspect, command)
+        del self.commands[command]
+        if facts["Running"]:
+            with suppress(OSError):
+                os.kill(facts["Pid"], signal.SIGKILL)
 
     async def attach(self, container_id: str, streams: Streams) -> None:
         """Take part in what a container says and hears from now on, until it ends."""
