@@ -128,7 +128,7 @@ def test_a_terminal(tiny: Tiny) -> None:
     import struct
     import termios
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-    script = "tty; trap 'echo interrupted; exit 5' INT; while :; do sleep 0.1; done"
+    script = "trap 'echo interrupted; exit 5' INT; tty; while :; do sleep 0.1; done"
     client = subprocess.Popen([*tiny.start, "exec", "-it", "web", "-c", "side", "--", "sh", "-c", script],
                               stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
