@@ -8,7 +8,9 @@ from tinykube.api import (
     cells,
     customresources,
     discovery,
+    health,
     openapi,
+    openapiv2,
     partial,
     plugins,
     protobuf,
@@ -26,7 +28,7 @@ def new_server(storage: Storage, **options: Any) -> ApiServer:
     """
     cells.learn_words()
     admission = plugins.install(options.pop("admission_off", plugins.NEED_CONTROLLERS), options.pop("dial", None))
-    parts = [discovery.install, openapi.install, table.install, partial.install, protobuf.install,
+    parts = [health.install, discovery.install, openapi.install, openapiv2.install, table.install, partial.install, protobuf.install,
              protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]
     return ApiServer(storage, plugins=parts, **options)
 

@@ -64,7 +64,8 @@ def ignored(resource: Resource, subresource: str) -> Fields:
     """What a path may not write, whatever is sent to it: the status by the main path, nearly all else by /status."""
     if "status" not in resource.subresources:
         return frozenset()
-    return frozenset({("f:status",)} if subresource != "status" else {("f:spec",), *resource.strategy.kept_by_status})
+    return frozenset({("f:status",), *resource.strategy.kept_by_main} if subresource != "status" else {
+        ("f:spec",), *resource.strategy.kept_by_status})
 
 
 def untouched(call: Call) -> Object:
@@ -76,7 +77,8 @@ def untouched(call: Call) -> Object:
 def unset(place: Typed) -> Object:
     """A struct in which nothing is set: what Go writes all the same, and null for lists that can't be left out."""
     schema = place.resolved()
-    found: Object = dict.fromkeys(schema.get("required", ())) | zero(place)
+    lists = [name for name in schema.get("required", ()) if shape(place.field(name), None) in ("keyed", "whole")]
+    found: Object = dict.fromkeys(lists) | zero(place)
     inner = [name for name in found if schema["properties"][name].get("default") == {}]
     return found | {name: unset(place.field(name)) for name in inner}
 

@@ -184,7 +184,7 @@ def approval(request: Object, now: datetime) -> str:
 def subjects(kind: str) -> Callable[[Object, datetime], str]:
     """The subjects of a kind that a binding names."""
     def found(obj: Object, now: datetime) -> str:
-        return joined((f"{each['namespace']}/{each['name']}" if kind == "ServiceAccount" else each["name"]
+        return joined((f"{each.get('namespace', '')}/{each['name']}" if kind == "ServiceAccount" else each["name"]
                        for each in each_of(obj, "subjects") if each["kind"] == kind), ", ", "")
     return found
 
@@ -222,6 +222,8 @@ CELLS |= {
     "slice ports": lambda obj, now: some([str(port["port"]) for port in each_of(obj, "ports")], nothing="<unset>"),
     "slice endpoints": lambda obj, now: some([address for each in each_of(obj, "endpoints")
                                               for address in each["addresses"]], nothing="<unset>"),
+    "health": lambda obj, now: "Healthy" if has({"status": obj}, "Healthy") else "Unhealthy",
+    "health message": lambda obj, now: joined((each["message"] for each in each_of(obj, "conditions")), nothing=""),
     "dangling": lambda obj, now: str(has(obj, "Dangling")),
     "parameters": lambda obj, now: joined([".".join(filter(None, (dig(obj, "spec", "parameters", key) for key in (
         "kind", "apiGroup")))), dig(obj, "spec", "parameters", "name")], "/"),

@@ -25,6 +25,11 @@ def renamed(obj: Object, names: dict[str, str]) -> Object:
     return {names.get(field, field): value for field, value in obj.items()}
 
 
+def newer_event(obj: Object) -> Object:
+    """An event of v1 as events.k8s.io/v1, which leaves out who reports if nobody does."""
+    return {field: value for field, value in renamed(obj, RENAMED).items() if value != "" or not field.startswith("reporting")}
+
+
 def utilization_to_metric(obj: Object) -> Object:
     """A HorizontalPodAutoscaler of autoscaling/v1 as v2: the percentage becomes one metric of many."""
     spec = dict(obj.get("spec") or {})
@@ -49,7 +54,7 @@ def metric_to_utilization(obj: Object) -> Object:
 
 
 CONVERTERS: dict[tuple[str, str], tuple[Convert, Convert]] = {
-    ("events.k8s.io/v1", "events"): (lambda obj: renamed(obj, BACK), lambda obj: renamed(obj, RENAMED)),
+    ("events.k8s.io/v1", "events"): (lambda obj: renamed(obj, BACK), newer_event),
     ("autoscaling/v1", "horizontalpodautoscalers"): (utilization_to_metric, metric_to_utilization),
 }
 ALIKE: tuple[Convert, Convert] = (lambda obj: obj, lambda obj: obj)      # but for the name of the version

@@ -13,6 +13,9 @@ from tinykube.machinery.objects import Object, dig, format_time, parse_time
 if TYPE_CHECKING:
     from tinykube.api.resources import Resource
 
+WAITING = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}     # whom the object waits for, by policy
+LEAVE_THEIRS = {("batch/v1", "jobs"), ("v1", "replicationcontrollers")}    # old kinds, whose pods stay if nobody says else
+
 
 def finalizers(obj: Object) -> list[str]:
     """Who still has to clean up before the object may go. Namespaces have a second list in their spec."""
@@ -26,12 +29,45 @@ def may_vanish(obj: Object) -> bool:
     return bool(meta.get("deletionTimestamp")) and not meta.get("deletionGracePeriodSeconds") and not finalizers(obj)
 
 
-def marked(obj: Object, resource: Resource, wanted: int | None, now: datetime) -> Object:
+def policy_causes(options: Object) -> list[Object]:
+    """What is wrong with what a client says of the objects that depend on the one to be deleted."""
+    policy = options.get("propagationPolicy")
+    if policy is not None and "orphanDependents" in options:
+        return [errors.invalid_value("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set")]
+    known = policy in (None, "Background", *WAITING)
+    return [] if known else [errors.unsupported_value("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil"))]
+
+
+def waiting_for(obj: Object, resource: Resource, options: Object) -> list[str]:
+    """The finalizers of an object that is to go: the garbage collector's is there if dependents are to go first, or to stay.
+
+    What the client says counts, else a finalizer that the object has already, else the habit of its kind.
+    """
+    had = dig(obj, "metadata", "finalizers", default=[])
+    kept = [each for each in had if each not in WAITING.values()]
+    policy = options.get("propagationPolicy")
+    if resource.plural == "events":
+        return had
+    if "orphanDependents" in options:
+        wanted = WAITING["Orphan"] if options["orphanDependents"] else None
+    elif policy:
+        wanted = WAITING.get(policy)
+    else:
+        wanted = next((each for each in had if each in WAITING.values()),
+                      WAITING["Orphan"] if (resource.api_version, resource.plural) in LEAVE_THEIRS else None)
+    return [*kept, wanted] if wanted else kept
+
+
+def marked(obj: Object, resource: Resource, options: Object, now: datetime) -> Object:
     """`obj` with the mark of its deletion: when it has to be gone, and how long it may take. Maybe `obj` itself.
 
     A second DELETE can shorten the time that the first one gave, never lengthen it.
     """
-    meta, grace = obj["metadata"], resource.strategy.grace(obj, wanted)
+    waits = waiting_for(obj, resource, options)
+    if waits != dig(obj, "metadata", "finalizers", default=[]):
+        kept = {key: value for key, value in obj["metadata"].items() if key != "finalizers"}
+        obj = {**obj, "metadata": {**kept, **({"finalizers": waits} if waits else {})}}
+    meta, grace = obj["metadata"], resource.strategy.grace(obj, options.get("gracePeriodSeconds"))
     if meta.get("deletionTimestamp"):
         given = meta.get("deletionGracePeriodSeconds") or 0
         if grace >= given:

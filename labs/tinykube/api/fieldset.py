@@ -24,7 +24,7 @@ def shape(place: Typed, value: Any) -> str:
     marks = {**schema, **place.schema}
     if schema.get("type") == "array":
         return {"map": "keyed", "set": "set"}.get(marks.get("x-kubernetes-list-type", ""), "whole")
-    if marks.get("x-kubernetes-map-type") == "atomic":
+    if marks.get("x-kubernetes-map-type") == "atomic" or "RawExtension" in str(place.schema.get("allOf")):
         return "whole"
     if "properties" in schema:
         return "struct"

@@ -199,7 +199,7 @@ class Server:
 
 
 def _whole(response: Response) -> web.Response:
-    body = response.body if isinstance(response.body, bytes) else orjson.dumps(response.body)
+    body = response.body if isinstance(response.body, bytes) else orjson.dumps(response.body, option=orjson.OPT_APPEND_NEWLINE)
     return web.Response(status=response.status, body=body, headers=_headers(response))
 
 

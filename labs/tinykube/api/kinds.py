@@ -5,8 +5,9 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry, and the s
 from __future__ import annotations
 
 import base64
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from tinykube.api.certificates import RequestStrategy
 from tinykube.api.defaults import fill, items
 from tinykube.api.services import ServiceStrategy
 from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, paths
@@ -20,6 +21,7 @@ ORDERLY = ("updates to statefulset spec for fields other than 'replicas', 'ordin
            "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden")
 WAYS = {"Deployment": ("strategy", ("Recreate", "RollingUpdate")),
         "DaemonSet": ("updateStrategy", ("RollingUpdate", "OnDelete"))}
+COUNT = "deprecated.daemonset.template.generation"
 HIGHEST = 1000000000                     # what users may give to a PriorityClass
 SEALED = "field is immutable when `immutable` is set"
 
@@ -91,10 +93,19 @@ class StatefulSetStrategy(TemplateStrategy):
 class DaemonSetStrategy(TemplateStrategy):
     """DaemonSets count the changes of their template in an annotation, as they did before there were generations."""
 
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        obj["metadata"]["annotations"] = {COUNT: "0", **(obj["metadata"].get("annotations") or {})}
+
     def prepare_for_create(self, obj: Object) -> None:
         super().prepare_for_create(obj)
-        annotations = obj["metadata"].get("annotations") or {}
-        obj["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "1", **annotations}
+        obj["metadata"]["annotations"][COUNT] = "1"
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_for_update(obj, old, subresource)
+        count = int(dig(old, "metadata", "annotations", COUNT, default="0"))
+        changed = dig(obj, "spec", "template") != dig(old, "spec", "template")
+        obj["metadata"]["annotations"][COUNT] = str(count + changed)
 
 
 class JobStrategy(TemplateStrategy):
@@ -217,23 +228,6 @@ class PriorityClassStrategy(Fixed):
         changed = obj.get("value") != old.get("value")
         return [*([errors.forbidden_value("value", "may not be changed in an update.")] if changed else []),
                 *super().validate_update(obj, old, subresource)]
-
-
-class RequestStrategy(StatusStrategy):
-    """Requests for certificates: users ask, approvers approve, signers sign, each by a path of his own."""
-
-    fields: ClassVar[Fields] = paths("spec.signerName")
-
-    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
-        wanted: Any = obj.get("status") or {}
-        super().prepare_for_update(obj, old, subresource)
-        obj["spec"] = old["spec"]
-        words = ("Approved", "Denied") if subresource == "approval" else ()
-        if subresource:
-            theirs = [each for each in wanted.get("conditions") or [] if (each["type"] in ("Approved", "Denied")) == bool(words)]
-            kept = [each for each in dig(old, "status", "conditions", default=[])
-                    if (each["type"] in ("Approved", "Denied")) != bool(words)]
-            obj["status"] = {**(old.get("status") or {} if words else wanted), "conditions": [*kept, *theirs]}
 
 
 def fixed(*names: str, tells_value: bool = True) -> type[Fixed]:

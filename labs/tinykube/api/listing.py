@@ -114,6 +114,17 @@ def plain_error(code: int, message: str) -> ApiError:
     return error
 
 
+def unselectable(resource: Resource, field: str) -> str:
+    """That a field can't be selected by, in the words that each kind has for it."""
+    if resource.plural == "jobs":
+        return f'field label "{field}" not supported for {resource.kind}'
+    if resource.plural == "resourceslices":
+        return f"field label not supported for {resource.api_version}, Kind={resource.kind}: {field}"
+    if resource.strategy.fields or resource.schema or resource.group == "certificates.k8s.io":
+        return f"field label not supported: {field}"
+    return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
 def selection(request: Request, resource: Resource) -> Selects | None:
     """The predicate that a request's labelSelector and fieldSelector make together, or None for everything."""
     try:
@@ -124,7 +135,7 @@ def selection(request: Request, resource: Resource) -> Selects | None:
     strategy = resource.strategy
     for each in by_field:
         if strategy.field({}, each.field) is None:
-            raise errors.bad_request(f"field label not supported: {each.field}")
+            raise errors.bad_request(unselectable(resource, each.field))
     if not by_label and not by_field:
         return None
 

@@ -140,7 +140,7 @@ class Documents:
 
 
 def openapi(documents: Documents, resources: Iterable[Resource], request: Request) -> Response | None:
-    """The answer to /openapi/v3 and the documents below it, or None. /openapi/v2 is not served: 404."""
+    """The answer to /openapi/v3 and the documents below it, or None."""
     roots: dict[str, list[Resource]] = {}
     for row in resources:
         roots.setdefault(root(row).lstrip("/"), []).append(row)

@@ -91,7 +91,8 @@ def read_table(path: Path) -> Iterator[Resource]:
         group, _, version = where.rpartition("/")
         same = first.get(row.get("prefix", ""))
         found = Resource(
-            row["kind"], plural, same.strategy if same else strategy_of(group, plural, row), group, version,
+            row["kind"], plural, same.strategy if same and (group, plural) not in SPECIAL else strategy_of(group, plural, row),
+            group, version,
             row["namespaced"], tuple(row.get("shortNames", ())), tuple(row.get("categories", ())),
             tuple(row.get("verbs", ALL_VERBS)), subresources_of(row), row.get("prefix", ""), same,
             row.get("warning", ""), KEPT_FOR.get((group, plural), 0), row.get("hash", ""))

@@ -37,7 +37,9 @@ def scale_of(obj: Object) -> Object:
 async def scale(call: Call) -> Response:
     """GET, PUT or PATCH how many there shall be, whatever kind it is: an autoscaler knows no other path."""
     if call.info.verb == "get":
-        return Response(200, scale_of((await call.registry.get(call.where, call.info.name)).obj))
+        found = scale_of((await call.registry.get(call.where, call.info.name)).obj)
+        shape = call.server.shape(call.request, call.resource)
+        return Response(200, shape(found) if shape else found)
     check_options(call, "PatchOptions" if call.info.verb == "patch" else "UpdateOptions")
 
     def apply(old: Object) -> Object:

@@ -37,11 +37,15 @@ class ServiceStrategy(StatusStrategy):
                 port["targetPort"] = port.get("port")
             fill(port, targetPort=port.get("port"))
         if spec.get("type") != "ExternalName":
-            fill(spec, internalTrafficPolicy="Cluster", ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
-            spec["clusterIPs"] = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
+            fill(spec, internalTrafficPolicy="Cluster")
+
+    def prepare_for_create(self, obj: Object) -> None:
+        super().prepare_for_create(obj)
+        plan_addresses(obj["spec"])
 
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
         super().prepare_for_update(obj, old, subresource)
+        plan_addresses(obj["spec"])
         spec, before = obj["spec"], old["spec"]
         if spec.get("type") == "ExternalName" != before.get("type"):
             for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
@@ -104,6 +108,13 @@ class ServiceStrategy(StatusStrategy):
         for port in items(spec, "ports"):
             if port.get("nodePort") not in (None, *held):
                 await server.storage.txn([], [Delete(port_key(port["nodePort"]))])
+
+
+def plan_addresses(spec: Object) -> None:
+    """Say how many addresses a Service is to have, and of which family. These are nobody's fields: nobody wrote them."""
+    if spec.get("type") != "ExternalName":
+        fill(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
+        spec["clusterIPs"] = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
 
 
 async def take_address(server: ApiServer, service: Object, dry_run: bool) -> str:

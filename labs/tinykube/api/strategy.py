@@ -12,6 +12,7 @@ from tinykube.api.defaults import default_node, default_pod, fill_in, quality_of
 from tinykube.api.rules import faults
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, copy, dig
+from tinykube.machinery.wire import User
 
 if TYPE_CHECKING:
     from tinykube.api.server import ApiServer
@@ -24,6 +25,7 @@ class Strategy:
     """The rules of a kind that has no status and nothing special. The other kinds start from here."""
 
     fields: ClassVar[Fields] = {}        # field selectors, beside metadata.name and metadata.namespace
+    kept_by_main: ClassVar[tuple[tuple[str, ...], ...]] = ()        # paths beside the status that the main path may not write
     kept_by_status: ClassVar[tuple[tuple[str, ...], ...]] = ()      # paths beside the spec that /status may not write
 
     def __init__(self, facts: Collection[str] = ("unconditional_update",), status: Object | None = None) -> None:
@@ -40,6 +42,9 @@ class Strategy:
 
     def prepare_for_create(self, obj: Object) -> None:
         """Drop what a client may not say about a new object."""
+
+    def ascribe(self, obj: Object, user: User) -> None:
+        """Write into a new object who made it, in the kinds that keep that."""
 
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
         """Take back what this path may not change: the status by the main path, all else by /status."""
@@ -206,7 +211,15 @@ class EventStrategy(Strategy):
         return [*super().validate(obj), *validation.validate_event(obj)]
 
 
+class NewEventStrategy(EventStrategy):
+    """Events, asked for in their newer version, which checks more when they are made."""
+
+    def validate(self, obj: Object) -> Causes:
+        strict = validation.validate_new_event(obj) if "resourceVersion" not in obj["metadata"] else []
+        return [*Strategy.validate(self, obj), *validation.validate_event(obj, "reportingController"), *strict]
+
+
 STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("", "pods"): PodStrategy, ("", "nodes"): NodeStrategy, ("", "namespaces"): NamespaceStrategy,
-    ("", "events"): EventStrategy,
+    ("", "events"): EventStrategy, ("events.k8s.io", "events"): NewEventStrategy,
 }

@@ -19,6 +19,8 @@ NAME_AND_AGE = [
     {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
     {"name": "Age", "type": "date", "format": "", "description": "", "priority": 0},
 ]
+SCALE = [NAME_AND_AGE[0], *({"name": word, "type": "integer", "format": "", "description": "", "priority": 0}
+                            for word in ("Desired", "Available")), NAME_AND_AGE[1]]
 
 
 def install(server: ApiServer) -> None:
@@ -54,9 +56,10 @@ def table(plural: str, answer: Object, now: datetime, include: str = "Metadata",
     """
     items = answer["items"] if str(answer.get("kind", "")).endswith("List") and "items" in answer else [answer]
     keys = ("resourceVersion", "continue", "remainingItemCount")
+    plural = "scales" if answer.get("kind") == "Scale" else plural
     about = {key: answer["metadata"][key] for key in keys if key in answer.get("metadata", {})}
     return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": about,
-            "columnDefinitions": (COLUMNS.get(plural) or NAME_AND_AGE) if headings else None,
+            "columnDefinitions": (COLUMNS.get(plural) or (SCALE if plural == "scales" else NAME_AND_AGE)) if headings else None,
             "rows": [row(plural, item, now, include) for item in items]}
 
 

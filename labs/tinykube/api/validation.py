@@ -25,6 +25,7 @@ ENV_RULE = ("a valid environment variable name must consist only of printable AS
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LARGEST_ANNOTATIONS = 256 * 1024
 LARGEST_CONFIGMAP = 1024 * 1024
+LONGEST_IN_EVENTS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
 
 
 def label_errors(value: str) -> list[str]:
@@ -257,9 +258,37 @@ def key_error(key: str) -> str:
     return "" if KEY.fullmatch(key) else KEY_RULE
 
 
-def validate_event(event: Object) -> Causes:
-    """What is wrong with an event: it must lie in the namespace of what it is about."""
+def validate_event(event: Object, controller: str = "reportingComponent") -> Causes:
+    """What is wrong with an event. One with an eventTime has to say who reports, and what was done."""
     about, where = dig(event, "involvedObject", "namespace", default=""), event["metadata"].get("namespace", "")
-    if about != where and not (about == "" and where == "default"):
-        return [errors.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
-    return []
+    if not event.get("eventTime"):
+        fits = about == where or (about == "" and where == "default")
+        return [] if fits else [errors.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+    found: Causes = []
+    if not about and where not in ("default", "kube-system"):
+        found.append(errors.invalid_value("involvedObject.namespace", about, "does not match event.namespace"))
+    reporter = event.get("reportingComponent") or ""
+    found += [] if reporter else [errors.required(controller)]
+    found += [errors.invalid_value(controller, reporter, why) for why in label_key_errors(reporter)]
+    for field, most in LONGEST_IN_EVENTS.items():
+        text = event.get(field) or ""
+        if not text and field != "message":
+            found.append(errors.required(field))
+        elif len(text.encode()) > most:
+            found.append(errors.invalid_value(field, "", f"can have at most {most} characters"))
+    return found
+
+
+def validate_new_event(event: Object) -> Causes:
+    """What is wrong with an event that somebody creates in the newer version, which takes nothing of the old form."""
+    if not event.get("eventTime"):
+        return [errors.required("eventTime")]
+    series, kind, found = event.get("series"), event.get("type") or "", list[Object]()
+    if series is not None and series.get("count", 0) < 2:
+        found.append(errors.invalid_value("series.count", "", "should be at least 2"))
+    if series is not None and not series.get("lastObservedTime"):
+        found.append(errors.required("series.lastObservedTime"))
+    if kind not in ("Normal", "Warning"):
+        found.append(errors.invalid_value("type", "", f"has invalid value: {kind}"))
+    return [*found, *(errors.invalid_value(field, "", "needs to be unset")
+                      for field in ("firstTimestamp", "lastTimestamp", "count", "source") if event.get(field))]

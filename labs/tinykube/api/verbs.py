@@ -5,13 +5,13 @@ Genuine counterparts: k8s.io/apiserver/pkg/endpoints/handlers and pkg/registry/g
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tinykube.api.admission import Change, admit
 from tinykube.api.codec import as_read, as_written, cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.convert import from_stored, to_stored
-from tinykube.api.deletion import check_preconditions, marked, may_vanish
+from tinykube.api.deletion import check_preconditions, marked, may_vanish, policy_causes
 from tinykube.api.fieldtypes import kind_of, type_errors
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
 from tinykube.api.managed import manager_causes
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 JSON = {"content-type": "application/json"}
 LEAST_WATCH = 1800                       # seconds that a watch lasts, at least, if its client names no time
-DELETE_OPTIONS: dict[str, tuple[type, ...]] = {"gracePeriodSeconds": (int,), "preconditions": (dict,)}
+DELETE_OPTIONS: dict[str, tuple[type, ...]] = {
+    "gracePeriodSeconds": (int,), "preconditions": (dict,), "dryRun": (list,), "propagationPolicy": (str,),
+    "orphanDependents": (bool,)}
 INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -71,7 +73,7 @@ def answer(call: Call, record: Record, status: int = 200, headers: dict[str, str
     """An object as an answer, in the form that the client asked for."""
     shape = call.server.shape(call.request, call.resource)
     body = encode(shape(record.obj)) if shape else record.json
-    return Response(status, body, {**JSON, **(headers or {})})
+    return Response(status, body + b"\n", {**JSON, **(headers or {})})
 
 
 async def get(call: Call) -> Response:
@@ -90,9 +92,9 @@ async def list_(call: Call) -> Response:
     page = await read_page(call.registry, call.where, options)
     head = {"kind": call.resource.list_kind, "apiVersion": call.resource.api_version, "metadata": page.metadata()}
     if shape := call.server.shape(call.request, call.resource):
-        return Response(200, encode(shape({**head, "items": [record.obj for record in page.records]})), dict(JSON))
+        return Response(200, encode(shape({**head, "items": [record.obj for record in page.records]})) + b"\n", dict(JSON))
     return Response(200, encode(head)[:-1] + b',"items":[' + b",".join(
-        record.json if call.resource.schema else record.item for record in page.records) + b"]}", dict(JSON))
+        record.json if call.resource.schema else record.item for record in page.records) + b"]}\n", dict(JSON))
 
 
 def options_of(call: Call, watch: bool) -> ListOptions:
@@ -180,6 +182,7 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
         meta["generation"] = 1
     track(call, None, obj)
     guarded(call, strategy.prepare_for_create, obj)
+    guarded(call, strategy.ascribe, obj, call.user)
     await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user,
                                     request=call.request))
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
@@ -421,7 +424,6 @@ async def save(call: Call, obj: Object, old: Record) -> Record | None:
 
 async def delete(call: Call) -> Response:
     """DELETE an object: at once, or with a mark that gives others time to clean up."""
-    check_options(call, "DeleteOptions")
     record = await remove(call, delete_options(call))
     if call.resource.strategy.returns_deleted or not gone(record):
         return answer(call, record)
@@ -437,32 +439,41 @@ def gone(record: Record) -> bool:
 
 
 def delete_options(call: Call) -> Object:
-    """The DeleteOptions of a request, from its body or its query."""
-    if call.request.body:
-        decoder = call.server.decoders.get(media_type(call.request))
-        if decoder is None:
-            raise errors.unsupported_media_type(sorted(call.server.decoders))
-        options = decoder(call.request.body, None)
-        if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
-            raise errors.bad_request(f"expected DeleteOptions in the body, got {str(options)[:80]}")
-        for field, types in DELETE_OPTIONS.items():
-            if options.get(field) is not None and type(options[field]) not in types:
-                raise errors.bad_request(f"{field} of DeleteOptions can't be a {kind_of(options[field])}")
-        if "gracePeriodSeconds" in options or not call.request.param("gracePeriodSeconds"):
-            return options
-    seconds = call.request.param("gracePeriodSeconds")
-    return {"gracePeriodSeconds": integer(seconds)} if seconds else {}
+    """The DeleteOptions of a request, from its body and its query. Raises ApiError 400 or 422."""
+    options = options_in_body(call) if call.request.body else {}
+    for name, read in (("gracePeriodSeconds", integer), ("propagationPolicy", str), ("orphanDependents", "true".__eq__)):
+        if name not in options and (text := call.request.param(name)):
+            options[name] = read(text)
+    for each in options.get("dryRun") or []:
+        call.request = replace(call.request, query=(*call.request.query, ("dryRun", str(each))))
+    check_options(call, "DeleteOptions")
+    if causes := policy_causes(options):
+        raise errors.invalid("DeleteOptions", "", causes, "meta.k8s.io")
+    return options
+
+
+def options_in_body(call: Call) -> Object:
+    """The DeleteOptions in a request's body, of the right types. Raises ApiError 400."""
+    decoder = call.server.decoders.get(media_type(call.request))
+    if decoder is None:
+        raise errors.unsupported_media_type(sorted(call.server.decoders))
+    options = decoder(call.request.body, None)
+    if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise errors.bad_request(f"expected DeleteOptions in the body, got {str(options)[:80]}")
+    for field, types in DELETE_OPTIONS.items():
+        if options.get(field) is not None and type(options[field]) not in types:
+            raise errors.bad_request(f"{field} of DeleteOptions can't be a {kind_of(options[field])}")
+    return {field: value for field, value in options.items() if value is not None}
 
 
 async def remove(call: Call, options: Object) -> Record:
     """Delete one object as far as its grace and finalizers allow; the object as it is then, or last was."""
-    wanted = options.get("gracePeriodSeconds")
     while True:
         old = await call.registry.get(call.where, call.info.name)
         check_preconditions(old.obj, options, call.resource)
         await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj,
                                         user=call.user, request=call.request))
-        going = marked(old.obj, call.resource, wanted, call.server.clock.now())
+        going = marked(old.obj, call.resource, options, call.server.clock.now())
         if may_vanish(going):
             done = await call.registry.remove(old, going, dry_run=call.dry_run)
             if done and not call.dry_run:

@@ -1,0 +1,117 @@
+"""The commands that read, asked of a tiny and a genuine api-server that both know friend from stranger; tier genuine."""
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bookkit import kubectl
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from genuine.probing import specimens
+
+from tests.kubectl import reading
+from tests.kubectl.conftest import a_plane
+from tests.kubectl.test_beside import told
+from tests.seats.access import tiny_side
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("beside-reading")]
+Sides = tuple[Path, Path]
+# what differs from run to run, beside what test_beside.py takes out
+MORE = [(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<TOKEN>"), (r"X509SHA256=[0-9a-f]{64}", "<CREDENTIAL>"), (r"<invalid>", "<AGE>"),
+        (r'(resourceVersion"?: ?"?)\d+', r"\1<RV>"), (r"0x[0-9a-f]+\??", "<POINTER>"), (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"),
+        (r"10\.96\.\d+\.\d+", "<ADDRESS>"), (r'"serverAddress":"[^"]*"', '"serverAddress":"<URL>"'),
+        # an empty list is nothing in protobuf, in which a genuine server answers those who also take JSON
+        (r'"items": \[\]', '"items": null'),
+        (r"user-extra for \w+", "user-extra for <CONTEXT>")]
+
+
+@pytest.fixture(scope="module")
+def sides() -> Iterator[Sides]:
+    """The kubeconfigs of a tiny and a genuine api-server, as administrator."""
+    for plane in a_plane():
+        with tiny_side() as tiny:
+            yield tiny.kubeconfig("admin"), plane.kubeconfig
+
+
+def a_request(name: str) -> str:
+    """A request for a certificate, as a CertificateSigningRequest has it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return base64.b64encode(made.public_bytes(Encoding.PEM)).decode()
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, reading.Asked]:
+    """All that is asked, with the directory of files in its place."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in reading.FILES.items():
+        (folder / name).write_text(text)
+    found = reading.SCENARIOS | {"certificates": reading.certificates(a_request("ann"))}
+    return {name: [(command.replace("@/", f"{folder}/"), text) for command, text in asked] for name, asked in found.items()}
+
+
+def both(command: str, text: str, sides: Sides) -> list[str]:
+    """What kubectl says to tiny and to genuine, asked at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda side: told(command, text, side), sides))
+    return [settled(each) for each in found]
+
+
+def settled(words: str) -> str:
+    """What was said, without what differs from run to run. Of JSON in one line, the order of fields is free."""
+    for pattern, word in MORE:
+        words = re.sub(pattern, word, words)
+    return "\n".join(json.dumps(json.loads(line), sort_keys=True) if line[:2] == '{"' else line for line in words.split("\n"))
+
+
+def differences(asked: reading.Asked, sides: Sides) -> list[str]:
+    """A text for each command to which the two say different things."""
+    found = []
+    for command, text in asked:
+        ours, theirs = both(command, text, sides)
+        if ours != theirs:
+            found.append(f"$ kubectl {command}\n--- tiny\n{ours}\n--- genuine\n{theirs}")
+    return found
+
+
+@pytest.mark.parametrize("name", [*reading.SCENARIOS, "certificates"])
+def test_the_same_words(name: str, scenarios: dict[str, reading.Asked], sides: Sides) -> None:
+    both(f"create namespace {name}", "", sides)
+    different = differences([(f"-n {name} {command}", text) for command, text in scenarios[name]], sides)
+    assert not different, "\n\n".join(different)
+
+
+ALIVE = "a controller inside the genuine api-server writes its status at once"
+NOT_COMPARED = {
+    "FlowSchema-full": ("", ALIVE), "APIService-v1.example.com": ("", ALIVE),
+    "LimitRange-most": ("describe", "kubectl prints the rows of a Go map, in an order of its own each time"),
+    "EndpointSlice-short": ("managed-fields", "an empty list has an owner there, and is as good as none in ours"),
+    "CSINode-short": ("managed-fields", "an empty list has an owner there, and is as good as none in ours")}
+
+
+def called(obj: dict[str, Any]) -> str:
+    return f"{obj['kind']}-{obj['metadata']['name']}"
+
+
+@pytest.mark.parametrize("obj", [each for each in specimens() if NOT_COMPARED.get(called(each), "x")[0]], ids=called)
+def test_each_kind_is_described(obj: dict[str, Any], sides: Sides) -> None:
+    both("create namespace specimens", "", sides)
+    version, _, group = obj["apiVersion"].rpartition("/")[::-1]
+    name = f"{obj['kind']}.{version}.{group}/{obj['metadata']['name']}"
+    asked = [("create -f -", yaml.safe_dump(obj)), (f"describe {name}", ""), (f"get {name} -o wide", ""),
+             (f"get {name} -o yaml --show-managed-fields", ""), (f"delete {name} --wait=false", "")]
+    left_out = NOT_COMPARED.get(called(obj), ("nothing",))[0]
+    different = differences([(f"-n specimens {command}", text) for command, text in asked if left_out not in command], sides)
+    both(f"-n specimens patch {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", "", sides)
+    assert not different, "\n\n".join(different)
