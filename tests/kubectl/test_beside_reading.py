@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from bookkit import kubectl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -28,8 +28,8 @@ def new_server(storage: Storage, **options: Any) -> ApiServer:
     """
     cells.learn_words()
     admission = plugins.install(options.pop("admission_off", plugins.NEED_CONTROLLERS), options.pop("dial", None))
-    parts = [health.install, discovery.install, openapi.install, openapiv2.install, table.install, partial.install, protobuf.install,
-             protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]
+    parts = [health.install, discovery.install, openapi.install, openapiv2.install, table.install, partial.install,
+             protobuf.install, protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]
     return ApiServer(storage, plugins=parts, **options)
 
 

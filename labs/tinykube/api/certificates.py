@@ -49,7 +49,8 @@ class RequestStrategy(StatusStrategy):
     def validate(self, obj: Object) -> Causes:
         spec, found = obj["spec"], super().validate(obj)
         if not pem(spec.get("request"), "CERTIFICATE REQUEST"):
-            found.append(errors.invalid_value("spec.request", spec.get("request") or "", "PEM block type must be CERTIFICATE REQUEST"))
+            found.append(errors.invalid_value("spec.request", spec.get("request") or "",
+                                              "PEM block type must be CERTIFICATE REQUEST"))
         found += signer_causes(spec.get("signerName") or "")
         usages = spec.get("usages") or []
         found += [errors.duplicate_value(f"spec.usages[{at}]", each) for at, each in enumerate(usages) if each in usages[:at]]
@@ -102,7 +103,8 @@ def signer_causes(name: str) -> Causes:
     labels = domain.split(".")
     found = [errors.too_long_value("spec.signerName", 253)] if len(domain) > 253 else []
     if len(labels) < 2:
-        found.append(errors.invalid_value("spec.signerName", domain, "should be a domain with at least two segments separated by dots"))
+        found.append(errors.invalid_value("spec.signerName", domain,
+                                          "should be a domain with at least two segments separated by dots"))
     else:
         found += [errors.invalid_value("spec.signerName", domain, f'validating label "{each}": {why}')
                   for each in labels for why in label_errors(each)]

@@ -43,7 +43,7 @@ def waiting_for(obj: Object, resource: Resource, options: Object) -> list[str]:
 
     What the client says counts, else a finalizer that the object has already, else the habit of its kind.
     """
-    had = dig(obj, "metadata", "finalizers", default=[])
+    had: list[str] = dig(obj, "metadata", "finalizers", default=[])
     kept = [each for each in had if each not in WAITING.values()]
     policy = options.get("propagationPolicy")
     if resource.plural == "events":

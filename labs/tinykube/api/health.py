@@ -29,7 +29,8 @@ def install(server: ApiServer) -> None:
             return told(root, found, request.params("exclude"), "verbose" in dict(request.query))
         if name not in found:
             return Response(404, b"404 page not found\n", TEXT)
-        return Response(500, f"internal server error: {found[name]}\n".encode(), TEXT) if found[name] else Response(200, b"ok", TEXT)
+        failed = f"internal server error: {found[name]}\n".encode()
+        return Response(500, failed, TEXT) if found[name] else Response(200, b"ok", TEXT)
 
     async def components(call: Call) -> Response:
         status = component("etcd-0", await ask_store(server))

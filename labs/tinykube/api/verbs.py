@@ -460,8 +460,8 @@ def options_in_body(call: Call) -> Object:
     options = decoder(call.request.body, None)
     if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
         raise errors.bad_request(f"expected DeleteOptions in the body, got {str(options)[:80]}")
-    for field, types in DELETE_OPTIONS.items():
-        if options.get(field) is not None and type(options[field]) not in types:
+    for field, known in DELETE_OPTIONS.items():
+        if options.get(field) is not None and type(options[field]) not in known:
             raise errors.bad_request(f"{field} of DeleteOptions can't be a {kind_of(options[field])}")
     return {field: value for field, value in options.items() if value is not None}
 
