@@ -20,7 +20,8 @@ ARROWS = {
     "kubelet": {"machinery", "client", "runtime"},
     "kubectl": {"machinery", "client"},
     "runtime": {"machinery"},
-    "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "runtime"},
+    "network": {"machinery", "client"},
+    "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "runtime", "network"},
 }
 TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/http.py", "kubelet/http.py", "runtime/process.py",
               "store/directory.py", "runtime/docker.py",

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from copy import deepcopy
 from functools import partial
+from ipaddress import IPv4Network
 from random import Random
 from typing import Any
 
@@ -35,7 +36,7 @@ from tinykube.store import Storage
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 OWN_SERVICE: Object = {
     "kind": "Service", "apiVersion": "v1", "metadata": {"name": "kubernetes", "labels": {
-        "component": "apiserver", "provider": "kubernetes"}}, "spec": {"clusterIP": "10.96.0.1", "ports": [
+        "component": "apiserver", "provider": "kubernetes"}}, "spec": {"ports": [
             {"name": "https", "port": 443, "targetPort": 6443}]}}
 KubeletDialer = Callable[[Object, Request], Awaitable[Response]]
 ProxyDialer = Callable[[str, Request], Awaitable[Response]]          # a URL without a path, and what to ask there
@@ -52,10 +53,11 @@ class ApiServer:
     def __init__(self, storage: Storage, *, clock: Clock, random: Random, log: EventLog,
                  resources: Sequence[Resource] = RESOURCES, filters: Sequence[Filter] | None = None,
                  admission: Sequence[Admit] = ADMISSION, kubelet: KubeletDialer | None = None,
-                 proxy: ProxyDialer | None = None,
+                 proxy: ProxyDialer | None = None, services: str = "10.96.0.0/16",
                  plugins: Sequence[Callable[[ApiServer], None]] = ()) -> None:
         self.storage, self.clock, self.random, self.log = storage, clock, random, log
         self.kubelet, self.proxy = kubelet, proxy
+        self.services = IPv4Network(services)                          # the range that Services' addresses come from
         self.table: dict[tuple[str, str, str], Resource] = {}
         self.registries: dict[tuple[str, str], Registry] = {}
         self.caches: dict[tuple[str, str], WatchCache] = {}
@@ -94,8 +96,10 @@ class ApiServer:
                     "kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
         if ("", "v1", "services") in self.table and await self.registry("services").find("default", "kubernetes") is None:
             info = RequestInfo("create", "", "v1", "services", "default")
+            service = deepcopy(OWN_SERVICE)
+            service["spec"]["clusterIP"] = str(self.services[1])
             await create(Call(self, Request("POST", "/api/v1/namespaces/default/services"), info,
-                              self.resource("", "v1", "services")), deepcopy(OWN_SERVICE))
+                              self.resource("", "v1", "services")), service)
         for hook in self.on_start:
             await hook()
 

@@ -6,7 +6,7 @@ Genuine counterpart: k8s.io/kubernetes/pkg/registry/core/service/storage/alloc.g
 """
 from __future__ import annotations
 
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, ClassVar
 
 from tinykube.api.defaults import fill, items
@@ -19,7 +19,6 @@ from tinykube.store import Compare, Delete, Put
 if TYPE_CHECKING:
     from tinykube.api.server import ApiServer
 
-SERVICES = IPv4Network("10.96.0.0/16")
 NODE_PORTS = range(30000, 32768)
 OUTSIDE = ("NodePort", "LoadBalancer")
 
@@ -120,12 +119,12 @@ def plan_addresses(spec: Object) -> None:
 async def take_address(server: ApiServer, service: Object, dry_run: bool) -> str:
     """The address that a Service asks for, or one that is free. Raises ApiError 422."""
     wanted, meta = service["spec"].get("clusterIP"), service["metadata"]
-    if wanted and ip_address(wanted) not in SERVICES:
+    if wanted and ip_address(wanted) not in server.services:
         why = f"failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of " \
-              f"valid IPs is {SERVICES}"
+              f"valid IPs is {server.services}"
         raise refused(service, "spec.clusterIPs", [wanted], why)
     while True:
-        address = wanted or str(SERVICES[server.random.randrange(2, SERVICES.num_addresses - 1)])
+        address = wanted or str(server.services[server.random.randrange(2, server.services.num_addresses - 1)])
         labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by":
                   "ipallocator.k8s.io"}
         parent = {"group": "", "resource": "services", "namespace": meta.get("namespace", ""), "name": meta["name"]}

@@ -1,0 +1,1 @@
+"""How Services reach pods. Seat of kube-proxy."""
