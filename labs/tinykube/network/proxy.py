@@ -18,6 +18,7 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.network.rules import Address, Rule, rules
 
+PREFIXES = {"services": "/api/v1", "endpointslices": "/apis/discovery.k8s.io/v1"}     # what its client has to know
 Choose = Callable[[str], list[Address]]                    # address of a client -> backends, the best first
 
 
@@ -62,7 +63,7 @@ class Proxy:
                  node: Object | None = None) -> None:
         self.listen, self.clock, self.log, self.node = listen, clock, log, node
         self.services = Reflector(client, "services", clock=clock, random=random, log=log)
-        self.slices = Reflector(client, "endpointslices.discovery.k8s.io", clock=clock, random=random, log=log)
+        self.slices = Reflector(client, "endpointslices", clock=clock, random=random, log=log)
         self.balancers: dict[Address, Balancer] = {}
         self.listeners: dict[Address, Listener] = {}
         self.stale, self.synced = asyncio.Event(), asyncio.Event()
