@@ -224,14 +224,15 @@ PARTS: tuple[tuple[str, str, str, float, float, float, float], ...] = (
     ("kubelet", "kubelet", "21-kubelet", 606, 70, 150, 56),
     ("runtime", "runtime", "21-kubelet", 606, 160, 150, 44),
     ("pods", "pods", "28-one-pod", 606, 264, 150, 56),
+    ("controllers", "controllers", "17-controllers", 226, 340, 290, 44),
+    ("network", "Services", "24-services", 606, 340, 150, 44),
 )
-LATER = (("controllers", 226, 340, 290), ("network", 606, 340, 150))
 
 
 def front_picture(built: Iterable[str], title: str = "The cluster that this book builds") -> str:
     """The SVG of the front page: each part links to its chapter; parts in `built` are solid, the others dashed.
 
-    `built` holds keys of PARTS (kubectl, rest, store, api, watch, scheduler, kubelet, runtime, pods).
+    `built` holds keys of PARTS (kubectl, rest, store, api, watch, scheduler, kubelet, runtime, pods, controllers, network).
     """
     done = set(built)
     unknown = done - {p[0] for p in PARTS}
@@ -249,8 +250,6 @@ def front_picture(built: Iterable[str], title: str = "The cluster that this book
         label = text(x + wide / 2, y + tall / 2 + 5, words, "m h" if ready else "m s")
         inside = f"<title>{esc(words)}: {state}</title>{shape}{label}"
         body.append(f'<a href="{chapter}.html" aria-label="{esc(words)}, {state}">{inside}</a>')
-    for words, x, y, wide in LATER:
-        body += [box(x, y, wide, 44, "dash", 8), text(x + wide / 2, y + 27, f"{words}: later", "m s")]
     listed = ", ".join(p[1] for p in PARTS if p[0] in done) or "nothing"
     picture = svg(796, 420, body, title, f"Built so far: {listed}. Each part links to its chapter.")
     return picture.replace('role="img"', 'role="group"').replace('width="796" height="420" ', 'width="100%" ')

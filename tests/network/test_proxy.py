@@ -15,7 +15,7 @@ from tinykube.client.rest import Client
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
-from tinykube.network.proxy import PREFIXES, Balancer, Proxy
+from tinykube.network.proxy import Balancer, Proxy
 from tinykube.network.rules import Rule, rules
 from tinykube.network.userspace import Relay
 from tinykube.store import LocalStorage
@@ -177,7 +177,7 @@ async def test_the_proxy_follows_what_is_stored() -> None:
     log = EventLog(clock)
     server = new_server(LocalStorage(clock=clock), clock=clock, random=Random(1), log=log, services="127.96.0.0/16")
     await server.start()
-    client = Client(server.handle, "test", PREFIXES)
+    client = Client(server.handle, "test")
     port = free_port()
     proxy = Proxy(client, Relay.listen, clock=clock, log=log, random=Random(2))
     await proxy.start()

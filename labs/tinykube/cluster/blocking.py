@@ -72,7 +72,7 @@ class Background:
             raise
 
     def start_component(self, name: str) -> None:
-        """Start one part: api, scheduler, controller-manager, or kubelet/NODE."""
+        """Start one part: api, scheduler, controller-manager, proxy, or kubelet/NODE."""
         self.call(self.cluster.start_component, name)
 
     def stop_component(self, name: str) -> None:

@@ -24,6 +24,7 @@ from tinykube.cluster.identities import (
     ADMIN,
     KUBELET_CLIENT,
     MANAGER,
+    PROXY,
     SCHEDULER,
     Identities,
     account_user,
@@ -31,6 +32,7 @@ from tinykube.cluster.identities import (
 )
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, make_runtime
+from tinykube.cluster.servicerange import ServiceRange
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.controllers.manager import Manager
@@ -41,11 +43,13 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response, User, as_user
+from tinykube.network.proxy import Proxy
+from tinykube.network.userspace import Relay
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import LocalStorage, Storage
 from tinykube.store.directory import open_storage
 
-PARTS = ("api", "scheduler", "controller-manager", "kubelet")
+PARTS = ("api", "scheduler", "controller-manager", "proxy", "kubelet")
 
 
 class InProcess(Dialer):
@@ -87,6 +91,8 @@ class Cluster:
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.controllers = tuple(controllers)                          # as the genuine option --controllers
         self.managers: list[Manager] = []                              # none, or one
+        self.proxies: list[Proxy] = []                                 # none, or one: all nodes are this machine
+        self.services: ServiceRange | None = None
         self.api: ApiPart | None = None
         self.url = self.ca = ""
         self.cert = ("", "")                                           # the administrator's certificate and key
@@ -102,8 +108,9 @@ class Cluster:
                 self.storage = open_storage(self.data, self.clock, self.log)
             elif self.etcd:
                 self.storage = etcd_storage(self.etcd)
+            self.services = ServiceRange()
             await self.start_component("api")
-            names = [part for part in ("scheduler", "controller-manager") if part not in self.without]
+            names = [part for part in ("scheduler", "controller-manager", "proxy") if part not in self.without]
             names += [f"kubelet/{node}" for node in self.capacities if "kubelet" not in self.without]
             await asyncio.gather(*(self.start_component(name) for name in names))
             await asyncio.gather(*(self.wait(f"node/{node} Ready") for node in self.nodes))
@@ -120,6 +127,8 @@ class Cluster:
             await self.nodes.popitem()[1].close()
         await self.dialer.close()
         await self.storage.aclose()
+        if self.services:
+            self.services.close()
         self.log.close()
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -131,21 +140,19 @@ class Cluster:
         await self.stop()
 
     async def start_component(self, name: str) -> None:
-        """Start one part: api, scheduler, controller-manager, or kubelet/NODE."""
+        """Start one part: api, scheduler, controller-manager, proxy, or kubelet/NODE."""
         if name in self.running:
             raise ValueError(f"{name} runs already")
         part, _, node = name.partition("/")
-        if part == "api":
-            self.running[name] = await self.start_api()
-        elif part == "scheduler":
-            self.running[name] = await self.start_scheduler()
-        elif part == "controller-manager":
-            self.running[name] = await self.start_controllers()
+        starts = {"api": self.start_api, "scheduler": self.start_scheduler,
+                  "controller-manager": self.start_controllers, "proxy": self.start_proxy}
+        if part in starts and not node:
+            self.running[name] = await starts[part]()
         elif part == "kubelet" and node in self.capacities:
             self.running[name] = await self.start_kubelet(node)
         else:
-            nodes = ", ".join(f"kubelet/{each}" for each in self.capacities)
-            raise ValueError(f"there is no component {name!r}; there are api, scheduler, controller-manager, {nodes}")
+            known = [*starts, *(f"kubelet/{each}" for each in self.capacities)]
+            raise ValueError(f"there is no component {name!r}; there are {', '.join(known)}")
 
     async def stop_component(self, name: str) -> None:
         """Stop one part; the others go on, and meet it again when it is started again. Pods outlive their kubelet."""
@@ -178,8 +185,9 @@ class Cluster:
 
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
+        assert self.services
         self.api = await ApiPart.start(self.storage, self.dialer, self.port, self.clock, self.random("api"), self.log,
-                                       self.identities.guard if self.secure else None)
+                                       self.identities.guard if self.secure else None, services=str(self.services))
         self.port, self.url = self.api.http.port, self.api.http.url
         if not self.secure:
             write_kubeconfig(self.kubeconfig, self.url)
@@ -233,6 +241,26 @@ class Cluster:
         if not self.managers:
             raise RuntimeError("no controller-manager is running")
         return self.managers[0]
+
+    async def start_proxy(self) -> Callable[[], Awaitable[None]]:
+        """A proxy for the Services, on this machine; ports of nodes are served on 127.0.0.1."""
+        here: Object = {"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}
+        proxy = Proxy(self.client_of("tinykube-proxy", PROXY), Relay.listen, clock=self.clock,
+                      random=self.random("proxy"), log=self.log, node=here)
+        await proxy.start()
+        self.proxies.append(proxy)
+        return self.stop_proxy
+
+    async def stop_proxy(self) -> None:
+        """Stop the proxy, and with it every connection through it."""
+        await self.proxies.pop().stop()
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy that runs, to look into."""
+        if not self.proxies:
+            raise RuntimeError("no proxy is running")
+        return self.proxies[0]
 
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""

@@ -19,6 +19,7 @@ from tinykube.machinery.wire import User
 ADMIN = User("kubernetes-admin", ("system:masters",))
 SCHEDULER = User("system:kube-scheduler")
 MANAGER = User("system:kube-controller-manager")
+PROXY = User("system:kube-proxy")
 API_SERVER = "kube-apiserver"
 KUBELET_CLIENT = User("kube-apiserver-kubelet-client")             # the api-server, when it asks a kubelet
 

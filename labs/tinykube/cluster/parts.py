@@ -21,6 +21,7 @@ from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
 from tinykube.cluster.dialer import ask_webhook
 from tinykube.cluster.identities import ADMIN, API_SERVER, KUBELET_CLIENT, Guard
+from tinykube.cluster.servicerange import SERVICES
 from tinykube.kubelet.auth import Doorkeeper
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.server import KubeletServer
@@ -58,10 +59,11 @@ class ApiPart:
 
     @classmethod
     async def start(cls, storage: Storage, dialer: Dialer, port: int, clock: Clock, random: Random, log: EventLog,
-                    guard: Guard | None = None, audit: Write | None = None) -> ApiPart:
+                    guard: Guard | None = None, audit: Write | None = None, services: str = SERVICES) -> ApiPart:
         """Start the api-server on a storage, and listen; without a guard, to everybody on this machine."""
         server = new_server(storage, clock=clock, random=random, log=log, kubelet=dialer.ask, proxy=dialer.proxy,
-                            dial=ask_webhook, plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
+                            dial=ask_webhook, services=services,
+                            plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
         await server.start()
         if guard:
             await let_ask_kubelets(Client(as_user(server.handle, ADMIN), API_SERVER))

@@ -1,12 +1,13 @@
 """kube-proxy: follows Services and EndpointSlices, and keeps a listener open for each address of the table.
 
-Genuine counterpart: kube-proxy in its first mode, userspace, which Kubernetes had until 1.25. Later modes write the
+Genuine counterpart: kube-proxy in its first mode, userspace, which is gone since Kubernetes 1.26. Later modes write the
 same table as rules of the kernel (iptables, IPVS, nftables), so that no process stands in the way of the bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Protocol
@@ -18,7 +19,6 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.network.rules import Address, Rule, rules
 
-PREFIXES = {"services": "/api/v1", "endpointslices": "/apis/discovery.k8s.io/v1"}     # what its client has to know
 Choose = Callable[[str], list[Address]]                    # address of a client -> backends, the best first
 
 
@@ -119,4 +119,4 @@ class Proxy:
             self.log.add("proxy", "listening", address=address[0], port=address[1], service=rule.service)
         except OSError as error:
             self.log.add("proxy", "cannot-listen", address=address[0], port=address[1], service=rule.service,
-                         error=error.strerror or str(error))
+                         error=os.strerror(error.errno) if error.errno else str(error))
