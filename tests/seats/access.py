@@ -45,6 +45,7 @@ class Side:
     tokens: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, requests.Session] = field(default_factory=dict)
     audit: Any = None
+    uid: str = ""                          # of an object that a test looks at
 
     def session(self, who: str) -> requests.Session:
         """Connections as somebody: by certificate, by token, or as nobody."""

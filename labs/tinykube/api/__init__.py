@@ -22,12 +22,13 @@ from tinykube.store import Storage
 
 
 def new_server(storage: Storage, **options: Any) -> ApiServer:
-    """An ApiServer with all that the real kubectl asks for; the options are ApiServer's, and two more.
+    """An ApiServer with all that the real kubectl asks for; the options are ApiServer's, and three more.
 
-    `admission_off` names plugins that are not to be asked, `dial` reaches webhooks.
+    `admission_on` and `admission_off` name plugins that are to be asked, or not, other than by default; `dial` reaches
+    webhooks.
     """
     cells.learn_words()
-    admission = plugins.install(options.pop("admission_off", plugins.NEED_CONTROLLERS), options.pop("dial", None))
+    admission = plugins.install(options.pop("admission_on", ()), options.pop("admission_off", ()), options.pop("dial", None))
     parts = [health.install, discovery.install, openapi.install, openapiv2.install, table.install, partial.install,
              protobuf.install, protowrite.install, apply.install, customresources.install, admission, *options.pop("plugins", ())]
     return ApiServer(storage, plugins=parts, **options)

@@ -36,6 +36,7 @@ def doorkeepers(signer: Signer, *, tokens: Mapping[str, User] | None = None, wri
         notes = (write, server.clock, server.random, policy) if write else None
         server.filters += [authenticate(recognizers, own, audit_strangers(*notes) if notes else unnoticed),
                            *([audit(*notes)] if notes else []), impersonate(decide), authorize(decide)]
+        server.may = decide
         server.admission.append(escalation(rbac, decide))
         server.on_start.append(rbac.start)
         reviews = Reviews(decide, rbac, recognizers, own)

@@ -4,7 +4,7 @@ Genuine counterpart: https://kubernetes.io/docs/reference/access-authn-authz/adm
 """
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 UNDELETABLE = ("default", "kube-system", "kube-public")
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+SYSTEM_DESCRIPTIONS = {
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to another node "
+                               "if necessary.",
+    "system-node-critical": "Used for system critical pods that must not be moved from their current node."}
 PATIENCE = 300                           # seconds on a node that went silent
 
 
@@ -72,15 +76,18 @@ async def default_tolerations(server: ApiServer, change: Change) -> None:
 
 async def priority(server: ApiServer, change: Change) -> None:
     """Every pod has a priority: that of the class that it names, or of the class for all that name none, or 0."""
-    classes = server.registry("priorityclasses", "scheduling.k8s.io")
-    if change.operation != "CREATE" or change.subresource or not change.object:
+    classes, plural, group = server.registry("priorityclasses", "scheduling.k8s.io"), "priorityclasses", "scheduling.k8s.io"
+    if change.resource.plural == plural and change.operation == "DELETE" and change.name in SYSTEM_PRIORITIES:
+        raise forbidden(plural, change.name, "this is a system priority class and cannot be deleted", group)
+    if change.subresource or not change.object:
         return
-    if change.resource.plural == "priorityclasses" and change.object.get("globalDefault"):
+    if change.resource.plural == plural and change.object.get("globalDefault"):
         for kv in (await classes.range("")).kvs:
-            if (other := classes.record(kv).obj).get("globalDefault"):
-                raise forbidden("priorityclasses", change.name, f"PriorityClass {other['metadata']['name']} is already "
-                                "marked as default. Only one default can exist", "scheduling.k8s.io")
-    if change.resource.plural == "pods":
+            name = (other := classes.record(kv).obj)["metadata"]["name"]
+            if other.get("globalDefault") and name != change.name:
+                raise forbidden(plural, change.name, f"PriorityClass {name} is already marked as default. Only one default "
+                                "can exist", group)
+    if change.resource.plural == "pods" and change.operation == "CREATE":
         set_priority(change, [classes.record(kv).obj for kv in (await classes.range("")).kvs])
 
 
@@ -106,8 +113,18 @@ ADMISSION: list[Admit] = [namespace_lifecycle, default_tolerations, priority]
 
 
 async def admit(server: ApiServer, change: Change) -> None:
-    """Ask each plugin in turn. The first that raises an ApiError ends the matter."""
-    for plugin in server.admission:
+    """Ask each plugin that may change the object, in turn. The first that raises an ApiError ends the matter."""
+    await ask_each(server, server.admission, change)
+
+
+async def judge(server: ApiServer, change: Change) -> None:
+    """Ask each plugin that only judges: the object is complete by then, and known to be valid."""
+    await ask_each(server, server.judges, change)
+
+
+async def ask_each(server: ApiServer, plugins: Sequence[Admit], change: Change) -> None:
+    """Ask plugins in turn, and note who refused."""
+    for plugin in plugins:
         try:
             await plugin(server, change)
         except ApiError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 from typing import ClassVar
 
-from tinykube.api.certificates import RequestStrategy
+from tinykube.api.admission import SYSTEM_PRIORITIES
 from tinykube.api.defaults import fill, items
 from tinykube.api.services import ServiceStrategy
 from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, paths
@@ -220,9 +220,13 @@ class PriorityClassStrategy(Fixed):
     fixed: ClassVar[tuple[str, ...]] = ("preemptionPolicy",)
 
     def validate(self, obj: Object) -> Causes:
-        high = obj.get("value", 0) > HIGHEST and not obj["metadata"].get("name", "").startswith("system-")
-        return [*super().validate(obj), *([errors.forbidden_value(
-            "value", f"maximum allowed value of a user defined priority is {HIGHEST}")] if high else [])]
+        name, wrong = obj["metadata"].get("name", ""), super().validate(obj)
+        if name.startswith("system-"):
+            return [*wrong, *([] if name in SYSTEM_PRIORITIES else [errors.forbidden_value(
+                "metadata.name", "priority class names with 'system-' prefix are reserved for system use only. error: "
+                f"{name} is not a known system priority class")])]
+        return [*wrong, *([errors.forbidden_value(
+            "value", f"maximum allowed value of a user defined priority is {HIGHEST}")] if obj.get("value", 0) > HIGHEST else [])]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         changed = obj.get("value") != old.get("value")
@@ -254,5 +258,4 @@ STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("networking.k8s.io", "ipaddresses"): fixed("spec.parentRef", tells_value=False),
     ("resource.k8s.io", "resourceclaims"): fixed("spec", tells_value=False),
     ("resource.k8s.io", "resourceslices"): fixed("spec.driver", "spec.nodeName"),
-    ("certificates.k8s.io", "certificatesigningrequests"): RequestStrategy,
 }

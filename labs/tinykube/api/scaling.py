@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinykube.api.admission import Change, admit
 from tinykube.api.cells import selected
 from tinykube.api.codec import DECODERS, media_type
 from tinykube.api.fieldtypes import type_errors
@@ -84,6 +85,8 @@ async def evict(call: Call) -> Response:
     eviction = decoder(call.request.body, None)
     if dig(eviction, "metadata", "name", default=call.info.name) != call.info.name:
         raise errors.bad_request("name in URL does not match name in Eviction object")
+    await admit(call.server, Change("CREATE", call.resource, call.where, call.info.name, eviction, subresource="eviction",
+                                    user=call.user, request=call.request))
     pod = (await call.registry.get(call.where, call.info.name)).obj
     if dig(pod, "status", "phase") not in ("Succeeded", "Failed", "Pending") \
             and not pod["metadata"].get("deletionTimestamp"):

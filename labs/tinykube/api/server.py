@@ -14,6 +14,7 @@ from typing import Any
 
 from tinykube.api import connect, scaling, subresources
 from tinykube.api.admission import ADMISSION, Admit
+from tinykube.api.authorization import Authorizer, everybody
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.compaction import keep_compact
 from tinykube.api.convert import from_stored
@@ -71,6 +72,8 @@ class ApiServer:
         self.patchers: dict[str, Patcher] = {
             "application/merge-patch+json": lambda obj, change, _: merge_patch(obj, change),
             "application/json-patch+json": lambda obj, change, _: json_patch(obj, change)}
+        self.judges: list[Admit] = []            # those plugins that see an object when it is complete and valid
+        self.may: Authorizer = everybody         # whom admission asks
         self.appliers: dict[str, Verb] = {}
         self.own: Own | None = None
         self.shapers: list[Shaper] = []

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tinykube.api.admission import Change, admit
 from tinykube.api.authentication import Known
 from tinykube.api.codec import media_type
 from tinykube.machinery import errors
@@ -118,6 +119,8 @@ class AccountTokens:
         spec = asked.get("spec") or {}
         seconds, audiences = spec.get("expirationSeconds") or 3600, spec.get("audiences") or [self.issuer]
         check_request(call, dig(asked, "metadata", "name", default=""), seconds)
+        await admit(call.server, Change("CREATE", call.resource, call.where, call.info.name, asked, subresource="token",
+                                        user=call.user, request=call.request))
         bound = await self.bound(call, spec["boundObjectRef"]) if spec.get("boundObjectRef") else {}
         now = call.server.clock.now()
         start, until = int(now.timestamp()), now + timedelta(seconds=seconds)

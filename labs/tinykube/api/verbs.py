@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tinykube.api.admission import Change, admit
+from tinykube.api.admission import Change, admit, judge
 from tinykube.api.codec import as_read, as_written, cannot_handle, decode_json, decode_object, decode_yaml, media_type
 from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish, policy_causes
@@ -183,10 +183,11 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
     track(call, None, obj)
     guarded(call, strategy.prepare_for_create, obj)
     guarded(call, strategy.ascribe, obj, call.user)
-    await admit(call.server, Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user,
-                                    request=call.request))
+    what = Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user, request=call.request)
+    await admit(call.server, what)
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate, obj)])
+    await judge(call.server, what)
     await strategy.begin(call.server, obj, None, call.dry_run)
     try:
         return await call.registry.insert(obj, dry_run=call.dry_run)
@@ -395,12 +396,14 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     guarded(call, strategy.prepare_for_update, obj, old.obj, call.info.subresource)
     if strategy.counts_generations and content(obj) != content(old.obj):
         meta["generation"] = was.get("generation", 0) + 1
-    await admit(call.server, Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj,
-                                    call.info.subresource, call.user, call.request))
+    what = Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj, call.info.subresource, call.user,
+                  call.request)
+    await admit(call.server, what)
     refuse_if(call, obj, [*validate_metadata_update(obj, old.obj),
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
                           *guarded(call, strategy.validate, obj)])
+    await judge(call.server, what)
     await strategy.begin(call.server, obj, old.obj, call.dry_run)
 
 
@@ -471,8 +474,9 @@ async def remove(call: Call, options: Object) -> Record:
     while True:
         old = await call.registry.get(call.where, call.info.name)
         check_preconditions(old.obj, options, call.resource)
-        await admit(call.server, Change("DELETE", call.resource, call.where, call.info.name, None, old.obj,
-                                        user=call.user, request=call.request))
+        what = Change("DELETE", call.resource, call.where, call.info.name, None, old.obj, user=call.user, request=call.request)
+        await admit(call.server, what)
+        await judge(call.server, what)
         going = marked(old.obj, call.resource, options, call.server.clock.now())
         if may_vanish(going):
             done = await call.registry.remove(old, going, dry_run=call.dry_run)
