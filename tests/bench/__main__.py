@@ -1,41 +1,52 @@
-"""Measure, and write the tables of book/numbers.md."""
+"""Measure, and write the table of book/numbers.md.
+
+    python -m tests.bench              everything
+    python -m tests.bench --quick      once and for a short time, printed only: does it work?
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
 import datetime
-import json
 import os
 import platform
-import re
 import shutil
-import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from random import Random
 
 import psutil
+from tinykube.client.http import HttpTransport
+from tinykube.client.informer import SharedInformer
 from tinykube.client.kubeconfig import load
+from tinykube.client.reflector import Reflector
+from tinykube.client.rest import Client
+from tinykube.machinery.clock import SystemClock
 
-from tests.bench import etcd_seat
+from tests.bench import rates, store
+from tests.bench.rates import CONNECTIONS, Rates
+from tests.bench.row import Row, at_least, at_most, pairs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "book" / "numbers.md"
 MANIFEST = ROOT / "labs" / "manifests" / "pod-ticker.yaml"
 TINYKUBE = str(Path(sys.executable).with_name("tinykube"))
 KUBECTL = str(Path(sys.executable).with_name("kubectl"))
-CONNECTIONS, SECONDS, ROUNDS = 8, 3.0, 3
+ROUNDS, OBJECTS = 3, 10_000
+CONTROL_PLANE = ("api", "scheduler", "controller-manager")
+GENUINE_PLANE = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
 
 
-def median_of(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
+def median_of(measure: Callable[[], float]) -> float:
     """The median of several runs of `measure`."""
-    return statistics.median(measure() for _ in range(rounds))
+    return statistics.median(measure() for _ in range(ROUNDS))
 
 
 def in_process() -> float:
@@ -54,22 +65,42 @@ def kubectl(kubeconfig: str, *arguments: str) -> None:
     subprocess.run([KUBECTL, "--kubeconfig", kubeconfig, *arguments], check=True, capture_output=True, timeout=120)
 
 
-def as_processes() -> tuple[float, float]:
-    """Seconds to the first Running pod with a process a seat, and the MiB (RSS) of api-server and scheduler."""
+@contextlib.contextmanager
+def tiny(nodes: int) -> Iterator[Path]:
+    """`tinykube up`, with its store on the disk; gives its directory."""
     directory = tempfile.mkdtemp(prefix="bench-")
     try:
-        begin = time.perf_counter()
-        subprocess.run([TINYKUBE, "up", "--directory", directory], check=True, capture_output=True, timeout=60)
-        kubeconfig = str(next(Path(directory).rglob("kubeconfig*")))
+        subprocess.run([TINYKUBE, "up", f"--directory={directory}", f"--nodes={nodes}"], check=True, capture_output=True,
+                       timeout=120)
+        yield Path(directory)
+    finally:
+        subprocess.run([TINYKUBE, "down", f"--directory={directory}"], capture_output=True, timeout=120)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def as_processes() -> tuple[float, float]:
+    """Seconds to the first Running pod with a process a seat, and the MiB of memory of the control plane."""
+    begin = time.perf_counter()
+    with tiny(1) as directory:
+        kubeconfig = str(directory / "kubeconfig")
         kubectl(kubeconfig, "apply", "-f", str(MANIFEST))
         kubectl(kubeconfig, "wait", "--for=jsonpath={.status.phase}=Running", "pod/ticker", "--timeout=30s")
         took = time.perf_counter() - begin
-        lines = [(p.memory_info().rss, " ".join(p.cmdline())) for p in psutil.process_iter() if directory in " ".join(p.cmdline())]
-        memory = sum(rss for rss, line in lines if " api" in line or "scheduler" in line)
-        return took, memory / 2**20
-    finally:
-        subprocess.run([TINYKUBE, "down", "--directory", directory], capture_output=True, timeout=60)
-        shutil.rmtree(directory, ignore_errors=True)
+        pids = [int((directory / "run" / f"{seat}.pid").read_text()) for seat in CONTROL_PLANE]
+        return took, sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20
+
+
+def genuine_memory() -> float | None:
+    """The MiB of memory of a genuine control plane, all of it."""
+    from genuine import MissingPart, control_plane
+
+    try:
+        with control_plane() as plane:
+            plane.request("GET", "/api/v1/pods")
+            children = psutil.Process().children(recursive=True)
+            return sum(each.memory_info().rss for each in children if each.name() in {name[:15] for name in GENUINE_PLANE}) / 2**20
+    except MissingPart:
+        return None
 
 
 def kind() -> float | None:
@@ -97,127 +128,91 @@ def kind() -> float | None:
                            capture_output=True, timeout=120)
 
 
-class Rates:
-    """Requests a second over some kept-open connections. The client does as little as it can: bytes out, bytes in."""
-
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
-        self.host, self.port, self.tls = urlsplit(url).hostname or "", urlsplit(url).port or 0, tls
-
-    @classmethod
-    def of(cls, kubeconfig: str | Path) -> Rates:
-        """To the server of a kubeconfig, trusting whom it says, as whom it says: tiny and genuine alike."""
-        access = load(kubeconfig)
-        return cls(access.url, access.tls())
-
-    def measure(self, method: str) -> float:
-        """Requests a second that were answered as they should."""
-        return asyncio.run(self._measure(method))
-
-    async def _measure(self, method: str) -> float:
-        begin = time.perf_counter()
-        counts = await asyncio.gather(*(self._work(method, n, begin + SECONDS) for n in range(CONNECTIONS)))
-        return sum(counts) / (time.perf_counter() - begin)
-
-    async def _work(self, method: str, worker: int, end: float) -> int:
-        reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
-        mine, count = f"bench-{worker}-{time.monotonic_ns()}", 0
-        await self._ask(reader, writer, "POST", "", self._body(mine))
-        while time.perf_counter() < end:
-            if method == "GET":
-                await self._ask(reader, writer, "GET", f"/{mine}", b"")
-            else:
-                await self._ask(reader, writer, "POST", "", self._body(f"{mine}-{count}"))
-            count += 1
-        writer.close()
-        return count
-
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str,
-                   body: bytes) -> None:
-        writer.write(f"{method} /api/v1/namespaces/default/configmaps{path} HTTP/1.1\r\nHost: {self.host}\r\n"
-                     f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if head.split(b" ", 2)[1] not in (b"200", b"201"):
-            raise RuntimeError(f"{method} was answered with {head[:60]!r}")
-        length = re.search(rb"content-length: (\d+)", head)
-        if length:
-            await reader.readexactly(int(length[1]))
-        else:
-            while (size := int(await reader.readline(), 16)) or await reader.readline() != b"\r\n":
-                await reader.readexactly(size + 2)
-
-    @staticmethod
-    def _body(name: str) -> bytes:
-        return json.dumps({"metadata": {"name": name}, "data": {"text": "x" * 600}}).encode()
+def start(with_kind: bool) -> Iterator[Row]:
+    """How long one waits for the first pod, and how much memory that takes."""
+    yield at_most("nothing to first Running pod, in process", median_of(in_process), 0.5)
+    runs = [as_processes() for _ in range(ROUNDS)]
+    took = statistics.median(seconds for seconds, _ in runs)
+    yield at_most("nothing to first Running pod, a process a seat (genuine: kind)", took, 2.0, kind() if with_kind else None)
+    memory, its = statistics.median(size for _, size in runs), genuine_memory()
+    what = "memory of the control plane: api-server with store, scheduler, controller-manager"
+    yield at_most(what, memory, its / 4, its, "{:.0f} MiB") if its else Row(what, memory, form="{:.0f} MiB")
 
 
-def rates() -> dict[str, dict[str, float]]:
-    """Creates and gets a second: tiny as processes, and genuine, in turn on one machine."""
+def informer_seconds(kubeconfig: Path) -> float:
+    """How long our informer takes until it has a copy of all that there is."""
+    async def copy() -> float:
+        async with HttpTransport.from_access(load(kubeconfig)) as transport:
+            begin = time.perf_counter()
+            informer = SharedInformer(Reflector(Client(transport), "configmaps", clock=SystemClock(), random=Random(1)))
+            informer.start()
+            await informer.wait_synced()
+            took = time.perf_counter() - begin
+            await informer.stop()
+            return took
+    return asyncio.run(copy())
+
+
+def api_servers() -> Iterator[Row]:
+    """Creates, gets, fan-out, lists, informers: tiny as processes and genuine, in turn on one machine."""
     from genuine import MissingPart, control_plane
 
-    found: dict[str, dict[str, float]] = {}
-    directory = tempfile.mkdtemp(prefix="bench-")
-    try:
-        subprocess.run([TINYKUBE, "up", "--directory", directory], check=True, capture_output=True, timeout=60)
-        tiny = Rates.of(f"{directory}/kubeconfig")
-        try:
-            with control_plane(("apiserver",), audit=False) as plane:
-                genuine = Rates.of(plane.kubeconfig)
-                for who, target in (("tiny", tiny), ("genuine", genuine)):
-                    found[who] = {m: median_of(lambda t=target, m=m: t.measure(m)) for m in ("POST", "GET")}  # type: ignore[misc]
-                found["genuine"]["memory"] = sum(
-                    p.memory_info().rss for p in psutil.Process().children(recursive=True)
-                    if p.name() in ("kube-apiserver", "etcd")) / 2**20
-        except MissingPart:
-            found["tiny"] = {m: median_of(lambda m=m: tiny.measure(m)) for m in ("POST", "GET")}  # type: ignore[misc]
-    finally:
-        subprocess.run([TINYKUBE, "down", "--directory", directory], capture_output=True, timeout=60)
-        shutil.rmtree(directory, ignore_errors=True)
-    return found
+    with contextlib.suppress(MissingPart), tiny(0) as directory, control_plane(("apiserver",), audit=False) as plane:
+        ours, its = Rates.of(directory / "kubeconfig"), Rates.of(plane.kubeconfig)
+        for method, verb in (("POST", "creates"), ("GET", "gets")):
+            pairs = pairs_of(lambda m=method: ours.measure(m), lambda m=method: its.measure(m), ROUNDS)  # type: ignore[misc]
+            yield at_least(f"{verb} a second, {CONNECTIONS} connections", pairs, 2.0)
+        yield at_least(f"watch fan-out: events a second, one write to {rates.WATCHERS:,} watchers",
+                       pairs_of(ours.fan_out, its.fan_out, ROUNDS), 1.0)
+    with contextlib.suppress(MissingPart), tiny(0) as directory, control_plane(("apiserver",), audit=False) as plane:
+        for where in (directory / "kubeconfig", plane.kubeconfig):
+            Rates.of(where).fill(OBJECTS)
+        ours, its = Rates.of(directory / "kubeconfig"), Rates.of(plane.kubeconfig)
+        pairs = pairs_of(ours.list_seconds, its.list_seconds, ROUNDS)
+        yield seconds(f"a list of {OBJECTS:,} objects, in one answer", pairs)
+        pairs = pairs_of(lambda: informer_seconds(directory / "kubeconfig"), lambda: informer_seconds(plane.kubeconfig), ROUNDS)
+        yield seconds(f"our informer has a copy of {OBJECTS:,} objects", pairs)
+
+
+def seconds(what: str, pairs: list[tuple[float, float]]) -> Row:
+    """A row of times that were measured in pairs."""
+    ours, its = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return Row(what, ours, its, "{:.2f} s")
 
 
 def machine() -> str:
     """On what this was measured."""
     return (f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"{datetime.date.today().isoformat()}")
+            f"{datetime.datetime.now(tz=datetime.UTC).date().isoformat()}")
 
 
-def table(measured: dict[str, Any]) -> str:
+def table(rows: list[Row]) -> str:
     """The Markdown table."""
-    def shown(value: float | None, form: str) -> str:
-        return "not measured" if value is None else form.format(value)
-
-    tiny, genuine = measured["rates"].get("tiny", {}), measured["rates"].get("genuine", {})
-    rows = [
-        ("nothing to first Running pod, in process", shown(measured["in_process"], "{:.2f} s"), "–"),
-        ("nothing to first Running pod, a process a seat (genuine: kind)", shown(measured["as_processes"], "{:.2f} s"),
-         shown(measured["kind"], "{:.1f} s")),
-        ("memory of the control plane (tiny: api with its store, scheduler; genuine: kube-apiserver and etcd alone)",
-         shown(measured["memory"], "{:.0f} MiB"), shown(genuine.get("memory"), "{:.0f} MiB")),
-        (f"creates a second, {CONNECTIONS} connections", shown(tiny.get("POST"), "{:,.0f}"), shown(genuine.get("POST"), "{:,.0f}")),
-        (f"gets a second, {CONNECTIONS} connections", shown(tiny.get("GET"), "{:,.0f}"), shown(genuine.get("GET"), "{:,.0f}")),
-        *measured["etcd_seat"],
-    ]
-    lines = ["| what | tiny | genuine |", "| --- | ---: | ---: |", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
-    return "\n".join([*lines, "", f"Medians of {ROUNDS}. {machine()}."])
+    lines = ["| what | tiny | genuine | target | met |", "| --- | ---: | ---: | --- | --- |",
+             *("| " + " | ".join(row.cells()) + " |" for row in rows)]
+    return "\n".join([*lines, "", f"Medians of {ROUNDS} (puts: {store.ROUNDS}). {machine()}."])
 
 
-def main() -> None:
-    """Measure everything, print it, and write it into the page."""
-    measured: dict[str, Any] = {"in_process": median_of(in_process)}
-    print("in process", measured, flush=True)
-    runs = [as_processes() for _ in range(ROUNDS)]
-    measured["as_processes"] = statistics.median(r[0] for r in runs)
-    measured["memory"] = statistics.median(r[1] for r in runs)
-    print("as processes", runs, flush=True)
-    measured["kind"] = kind()
-    measured["rates"] = rates()
-    measured["etcd_seat"] = etcd_seat.rows()
-    print(json.dumps(measured, indent=1))
-    text = PAGE.read_text()
-    head, rest = text.split("<!-- measured -->\n", 1)
-    _, tail = rest.split("<!-- end -->", 1)
-    PAGE.write_text(f"{head}<!-- measured -->\n{table(measured)}\n<!-- end -->{tail}")
+def main(arguments: argparse.Namespace) -> None:
+    """Measure everything, print each row when it is known, and write the table into the page."""
+    global ROUNDS, OBJECTS
+    if arguments.quick:
+        ROUNDS, OBJECTS, store.ROUNDS, store.SECONDS, rates.SECONDS, rates.WRITES = 1, 500, 1, 0.5, 0.5, 3
+    rows: list[Row] = []
+    parts = {"start": lambda: start(with_kind=not arguments.quick), "api": api_servers, "store": store.rows}
+    for name in arguments.only or parts:
+        for row in parts[name]():
+            print(" | ".join(row.cells()), flush=True)
+            rows.append(row)
+    if not arguments.quick and not arguments.only:
+        head, rest = PAGE.read_text().split("<!-- measured -->\n", 1)
+        _, tail = rest.split("<!-- end -->", 1)
+        PAGE.write_text(f"{head}<!-- measured -->\n{table(rows)}\n<!-- end -->{tail}")
+        print(f"written into {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="Measure tiny beside genuine.")
+    parser.add_argument("--quick", action="store_true", help="once and for a short time, printed only")
+    parser.add_argument("--only", action="append", choices=("start", "api", "store"), help="one part, printed only")
+    main(parser.parse_args())
