@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import orjson
 
 from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
@@ -47,10 +49,10 @@ def api_seat(at: Surroundings) -> Main:
         elsewhere = at.settings.get("etcd")
         storage = etcd_storage(**elsewhere) if elsewhere else open_storage(at.directory / "store", at.clock, at.log)
         dialer = Dialer(to_kubelets(at.directory / "pki"))
-        with (at.directory / "logs" / "audit.jsonl").open("w", buffering=1) as trail:
+        with (at.directory / "logs" / "audit.jsonl").open("wb", buffering=0) as trail:
             part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log,
                                        load_guard(at.directory / "pki"),
-                                       lambda event: trail.write(json.dumps(event) + "\n"))
+                                       lambda event: trail.write(orjson.dumps(event) + b"\n"))
             yield
             await part.stop()
         await dialer.close()
@@ -130,6 +132,15 @@ async def run(main: Main, at: Surroundings, told: int) -> None:
     at.log.close()
 
 
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes an event loop that is written in C, and so takes less time for each request; None where there is none."""
+    with suppress(ImportError):
+        import uvloop
+        made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+        return made
+    return None
+
+
 def begin(name: str, directory: Path, lock: int, told: int) -> None:
     """Load the seat's program, wait for the word to go, run."""
     for pipe in (lock, told):
@@ -140,7 +151,8 @@ def begin(name: str, directory: Path, lock: int, told: int) -> None:
     seats = {"api": api_seat, "scheduler": scheduler_seat, "controller-manager": controllers_seat}
     main = kubelet_seat(at, node) if part == "kubelet" else seats[part](at)
     if sys.stdin.buffer.read(2) == b"go":          # else whoever started us is gone
-        asyncio.run(run(main, at, told))
+        with asyncio.Runner(loop_factory=fast_loop() if part == "api" else None) as runner:
+            runner.run(run(main, at, told))
 
 
 if __name__ == "__main__":
