@@ -258,4 +258,5 @@ STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("networking.k8s.io", "ipaddresses"): fixed("spec.parentRef", tells_value=False),
     ("resource.k8s.io", "resourceclaims"): fixed("spec", tells_value=False),
     ("resource.k8s.io", "resourceslices"): fixed("spec.driver", "spec.nodeName"),
+    ("certificates.k8s.io", "certificatesigningrequests"): RequestStrategy,
 }
