@@ -49,7 +49,7 @@ class RequestStrategy(StatusStrategy):
     def validate(self, obj: Object) -> Causes:
         spec, found = obj["spec"], super().validate(obj)
         if not pem(spec.get("request"), "CERTIFICATE REQUEST"):
-            found.append(errors.invalid_value("spec.request", spec.get("request") or "",
+            found.append(errors.invalid_value("spec.request", spec.get("request"),
                                               "PEM block type must be CERTIFICATE REQUEST"))
         found += signer_causes(spec.get("signerName") or "")
         usages = spec.get("usages") or []
@@ -57,23 +57,24 @@ class RequestStrategy(StatusStrategy):
         if spec.get("expirationSeconds", 600) < 600:
             found.append(errors.invalid_value("spec.expirationSeconds", spec["expirationSeconds"],
                                               "may not specify a duration less than 600 seconds (10 minutes)"))
-        return [*found, *condition_causes(conditions(obj))]
+        return sorted(found, key=lambda each: each["field"])
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         found: Causes = []
+        certificate, had = (dig(side, "status", "certificate", default="") for side in (obj, old))
+        if certificate and not pem(certificate, "CERTIFICATE"):
+            found.append(errors.invalid_value("status.certificate", "<certificate data>",
+                                              "must contain at least one CERTIFICATE PEM block"))
+        if had and certificate != had:
+            found.append(errors.forbidden_value("status.certificate", "updates may not modify existing certificate content"))
+        found += condition_causes(conditions(obj))
         for kind in FINAL:
             was, now = ([each for each in conditions(side) if each.get("type") == kind] for side in (old, obj))
             if len(now) < len(was):
                 found.append(errors.forbidden_value("status.conditions", f'updates may not remove a condition of type "{kind}"'))
             if subresource != "approval" and kind in VERDICTS and len(now) > len(was):
                 found.append(errors.forbidden_value("status.conditions", f'updates may not add a condition of type "{kind}"'))
-        certificate, had = (dig(side, "status", "certificate", default="") for side in (obj, old))
-        if had and certificate != had:
-            found.append(errors.forbidden_value("status.certificate", "updates may not modify existing certificate content"))
-        if certificate and not pem(certificate, "CERTIFICATE"):
-            found.append(errors.invalid_value("status.certificate", "<certificate data>",
-                                              "must contain at least one CERTIFICATE PEM block"))
-        return found
+        return [*found, *torn(conditions(obj))]
 
     async def begin(self, server: ApiServer, obj: Object, old: Object | None, dry_run: bool) -> None:
         now, before = timestamp(server.clock), {each["type"]: each for each in conditions(old or {})}
@@ -116,7 +117,7 @@ def signer_causes(name: str) -> Causes:
 
 
 def condition_causes(said: list[Object]) -> Causes:
-    """What is wrong with the conditions of a request: nobody can be of two minds."""
+    """What is wrong with the conditions of a request, each by itself."""
     found: Causes = []
     for at, each in enumerate(said):
         kind, status = each.get("type") or "", each.get("status") or ""
@@ -128,8 +129,13 @@ def condition_causes(said: list[Object]) -> Causes:
             found.append(errors.unsupported_value(f"status.conditions[{at}].status", status, ("True",)))
         if kind and kind in [other.get("type") for other in said[:at]]:
             found.append(errors.duplicate_value(f"status.conditions[{at}].type", kind))
-    if {each.get("type") for each in said} >= set(VERDICTS):
-        shown = ", ".join(f'conditions[{{"type": "{kind}"}}]' for kind in VERDICTS)
-        marked = ", ".join(f'`conditions[{{"type": "{kind}"}}]`' for kind in VERDICTS)
-        found.append(errors.invalid_value("status.conditions", f"{{{shown}}}", f"must specify at most one of: {marked}"))
     return found
+
+
+def torn(said: list[Object]) -> Causes:
+    """What is wrong with the conditions of a request together: nobody can be of two minds."""
+    if not {each.get("type") for each in said} >= set(VERDICTS):
+        return []
+    both = [f'conditions[{{"type": "{kind}"}}]' for kind in VERDICTS]
+    return [errors.invalid_value("status.conditions", f"{{{', '.join(both)}}}",
+                                 f"must specify at most one of: {', '.join(f'`{each}`' for each in both)}")]

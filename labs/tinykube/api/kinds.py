@@ -8,6 +8,7 @@ import base64
 from typing import ClassVar
 
 from tinykube.api.admission import SYSTEM_PRIORITIES
+from tinykube.api.certificates import RequestStrategy
 from tinykube.api.defaults import fill, items
 from tinykube.api.services import ServiceStrategy
 from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, paths
