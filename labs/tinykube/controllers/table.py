@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tinykube.controllers.controller import Controller
+from tinykube.controllers.daemonset import DaemonSetController
+from tinykube.controllers.deployment import DeploymentController
 from tinykube.controllers.replicaset import ReplicaSetController, ReplicationController
+from tinykube.controllers.statefulset import StatefulSetController
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicationController,
     ReplicaSetController,
+    DeploymentController,
+    DaemonSetController,
+    StatefulSetController,
 )
 
 

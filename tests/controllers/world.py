@@ -1,0 +1,144 @@
+"""A small world for controllers in one event loop: an api-server, a clock that we turn, and somebody who runs pods.
+
+`Cut` ends a controller's life at its n-th request: what it sends then, and all that it would send later, never arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from random import Random
+from typing import Any
+
+from tinykube.api import new_server
+from tinykube.client.reflector import Reflector
+from tinykube.client.rest import Client
+from tinykube.controllers.controller import Context, Controller
+from tinykube.machinery.clock import FakeClock
+from tinykube.machinery.errors import ApiError
+from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import Object, dig, name, timestamp
+from tinykube.machinery.wire import Handler, Request, Response
+from tinykube.store import LocalStorage
+
+
+class Cut:
+    """A way to the server that breaks at write number `at`, and stays broken. Events about events do not count."""
+
+    def __init__(self, send: Handler, at: int | None = None) -> None:
+        self.send, self.at = send, at
+        self.writes: list[str] = []
+        self.dead = asyncio.Event()
+
+    async def __call__(self, request: Request) -> Response:
+        if self.dead.is_set():
+            raise ConnectionError("dead")
+        if request.method != "GET" and not request.path.endswith("/events") and "/events/" not in request.path:
+            if len(self.writes) == self.at:
+                self.dead.set()
+                raise ConnectionError("dies here")
+            self.writes.append(f"{request.method} {request.path}")
+        return await self.send(request)
+
+
+class World:
+    """The server, its clock, a client of our own, and a kubelet that makes every pod Running and Ready at once."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.clock, self.random, self.log = FakeClock(), Random(seed), EventLog()
+        self.storage = LocalStorage(clock=self.clock)
+        self.server = new_server(self.storage, clock=self.clock, random=Random(seed), log=self.log)
+        self.client = Client(self.server.handle, "world")
+        self.sick: Callable[[Object], bool] = lambda pod: False       # which pods never become ready
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.seen: list[tuple[str, str]] = []                         # what became of pods: created, ready, deleting, gone
+
+    async def __aenter__(self) -> World:
+        await self.server.start()
+        self.pods = Reflector(self.client, "pods", clock=self.clock, random=Random(1), log=self.log)
+        self.pods.start(self.pod_there, lambda before, after: self.pod_there(after), lambda pod: self.note("gone", pod))
+        await self.pods.wait_synced()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.pods.stop()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.server.stop()
+        await self.storage.aclose()
+
+    def note(self, what: str, pod: Object) -> None:
+        """Remember what became of a pod."""
+        self.seen.append((what, name(pod)))
+
+    def pod_there(self, pod: Object) -> None:
+        """A pod appeared or changed: run it, or end it."""
+        task = asyncio.create_task(self.run_pod(pod))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def run_pod(self, pod: Object) -> None:
+        """What a kubelet does, in no time."""
+        meta = pod["metadata"]
+        with contextlib.suppress(ApiError):
+            if meta.get("deletionTimestamp"):
+                self.note("deleting", pod)
+                await self.client.delete("pods", meta["name"], meta["namespace"], grace_seconds=0, uid=meta["uid"])
+            elif dig(pod, "status", "phase") == "Pending" and not self.sick(pod):
+                await self.mark(pod, "Running")
+
+    async def mark(self, pod: Object, phase: str, ready: str = "True") -> None:
+        """Write a phase into a pod's status."""
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": timestamp(self.clock)}
+        await self.client.patch("pods", name(pod), {"status": {"phase": phase, "conditions": [condition]}},
+                                pod["metadata"]["namespace"], subresource="status")
+
+    @contextlib.asynccontextmanager
+    async def controllers(self, kinds: Sequence[type[Controller]], send: Handler | None = None) -> AsyncIterator[dict[str, Any]]:
+        """These controllers, as one process would run them; each life of theirs begins with nothing remembered."""
+        client = Client(send or self.server.handle, "controllers")
+        context = Context(lambda account: client, clock=self.clock, random=Random(2), log=self.log)
+        made = {kind.name: kind(context) for kind in kinds}
+        tasks = [asyncio.create_task(each.run()) for each in made.values()]
+        try:
+            yield made
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await context.stop()
+
+    async def until(self, true: Callable[[], Any], what: str, seconds: int = 60, step: float = 0.5) -> None:
+        """Let time pass until something is so. `true` may be a coroutine function."""
+        for _ in range(int(seconds / step)):
+            held = true()
+            if asyncio.iscoroutine(held):
+                held = await held
+            if held:
+                return
+            await self.clock.advance(step)
+        raise AssertionError(f"{seconds} seconds passed in vain for {what}; the log ends: {self.log.records[-5:]}")
+
+    async def list(self, resource: str, **query: Any) -> list[Object]:
+        """All objects of a kind in the default namespace."""
+        return (await self.client.list(resource, "default", **query))["items"]  # type: ignore[no-any-return]
+
+    async def change(self, resource: str, which: str, patch: Object) -> Object:
+        """A merge patch."""
+        return await self.client.patch(resource, which, patch, "default", type="merge")
+
+
+def template(app: str = "web", version: str = "1", **spec: Any) -> Object:
+    """A template of pods."""
+    container = {"name": "main", "image": f"box:{version}"}
+    return {"metadata": {"labels": {"app": app}}, "spec": {"containers": [container], **spec}}
+
+
+def workload(kind: str, version: str = "1", app: str = "web", **spec: Any) -> Object:
+    """A workload with a selector and a template."""
+    api = "v1" if kind == "ReplicationController" else "apps/v1"
+    selector: Object = {"app": app} if kind == "ReplicationController" else {"matchLabels": {"app": app}}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": app, "namespace": "default"},
+            "spec": {"selector": selector, "template": template(app, version), **spec}}
