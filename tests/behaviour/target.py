@@ -120,24 +120,24 @@ def open_target(name: str) -> Iterator[Target]:
             from tinykube.cluster import Cluster, background
             kept = stack.enter_context(storage(name.partition("/")[2] or "memory"))
             cluster = stack.enter_context(background(Cluster(nodes=1, **kept)))
-            found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "kubelet"}))
+            found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "kubelet", "workloads"}))
         elif name == "genuine":
             from genuine import MissingPart, control_plane
             try:
                 plane = stack.enter_context(control_plane())
             except MissingPart as missing:
                 pytest.skip(str(missing))
-            found = Target(name, str(plane.kubeconfig), frozenset({"scheduler", "controller-manager"}))
+            found = Target(name, str(plane.kubeconfig), frozenset({"scheduler", "controller-manager", "workloads"}))
         elif name == "kind":
             from genuine import MissingPart, kind_cluster
             try:
                 kind = stack.enter_context(kind_cluster())
             except MissingPart as missing:
                 pytest.skip(str(missing))
-            found = Target(name, str(kind.kubeconfig), frozenset({"scheduler", "controller-manager", "kubelet"}))
+            found = Target(name, str(kind.kubeconfig), frozenset({"scheduler", "controller-manager", "workloads", "kubelet"}))
         elif name.startswith("kubeconfig:"):
             path = str(Path.home() / ".kube" / "config")
-            found = Target(name, path, frozenset({"scheduler", "controller-manager", "kubelet"}),
+            found = Target(name, path, frozenset({"scheduler", "controller-manager", "workloads", "kubelet"}),
                            context=name.removeprefix("kubeconfig:"))
         else:
             raise pytest.UsageError(f"--target {name}: give tiny, genuine, kind or kubeconfig:CONTEXT")
