@@ -23,7 +23,6 @@ class Story:
     kinds: Sequence[type[Controller]]
     acts: Sequence[Callable[[World], Awaitable[object]]]
     end: Callable[[World], Awaitable[bool]]
-    strangers: int = 1                  # pods that are nobody's business
 
 
 async def bystander(w: World) -> None:
@@ -72,7 +71,8 @@ async def two_of_the_elder(w: World) -> bool:
 
 async def second_version(w: World) -> bool:
     found, sets = await pods(w), await w.list("replicasets")
-    revision = dig(await w.client.get("deployments", "web", "default"), "metadata", "annotations", "deployment.kubernetes.io/revision")
+    deployment = await w.client.get("deployments", "web", "default")
+    revision = dig(deployment, "metadata", "annotations", "deployment.kubernetes.io/revision")
     return (len(found) == 3 and images(found) == {"box:2"} and revision == "2"
             and sorted(each["spec"]["replicas"] for each in sets) == [0, 3]
             and await settled(w, "deployments", replicas=3, updatedReplicas=3, availableReplicas=3))
@@ -99,15 +99,16 @@ async def two_nodes(w: World) -> None:
 NEW = template(version="2")
 CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
 STORIES = {
-    "replicaset": Story([ReplicaSetController], [bystander, orphan, make("ReplicaSet", replicas=4), edit("replicasets", replicas=2)],
-                        two_pods_left),
+    "replicaset": Story([ReplicaSetController], [
+        bystander, orphan, make("ReplicaSet", replicas=4), edit("replicasets", replicas=2)], two_pods_left),
     "replicationcontroller": Story([ReplicationController], [
         bystander, orphan, make("ReplicationController", replicas=3), edit("replicationcontrollers", replicas=2)],
         two_of_the_elder),
     "deployment": Story([DeploymentController, ReplicaSetController], [
         bystander, make("Deployment", replicas=3), edit("deployments", template=NEW)], second_version),
     "recreate": Story([DeploymentController, ReplicaSetController], [
-        bystander, make("Deployment", replicas=3, strategy={"type": "Recreate"}), edit("deployments", template=NEW)], second_version),
+        bystander, make("Deployment", replicas=3, strategy={"type": "Recreate"}), edit("deployments", template=NEW)],
+        second_version),
     "daemonset": Story([DaemonSetController], [two_nodes, bystander, make("DaemonSet"), edit("daemonsets", template=NEW)],
                        second_on_each),
     "statefulset": Story([StatefulSetController], [
@@ -136,7 +137,7 @@ async def tell(story: Story, at: int | None) -> list[str]:
                 await act(w)
                 await w.clock.advance(3)
             await w.until(lambda: story.end(w), f"the end, after a death at write {at}: {cut.writes[-1:]}")
-            await w.clock.advance(20)
+            await w.clock.advance(5)
             assert await story.end(w), "what is done stays done"
         assert "bystander" in map(name, await w.list("pods"))
         return cut.writes
