@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 
@@ -64,8 +63,8 @@ SCENARIOS: dict[str, list[Step]] = {
         make("deployments", deployment()), served(3, 1), STATUS, HISTORY, TABLE, "get deployments -o wide",
         "set image deployment/web main=box:2", served(3, 2), STATUS, HISTORY, TABLE, f"{HISTORY} --revision=1",
         f"{HISTORY} --revision=2", f"{HISTORY} --revision=7", "annotate deployment/web kubernetes.io/change-cause=because",
-        lambda work: wait(lambda: work.list("replicasets") and any(
-            "kubernetes.io/change-cause" in each["metadata"]["annotations"] for each in work.list("replicasets")), "the cause") and None,
+        lambda work: wait(lambda: any("kubernetes.io/change-cause" in each["metadata"]["annotations"]
+                                      for each in work.list("replicasets")), "the cause") and None,
         HISTORY, "rollout undo deployment/web --dry-run=client", "rollout undo deployment/web", served(3, 3), STATUS, HISTORY,
         "rollout undo deployment/web --to-revision=9", "rollout undo deployment/web --to-revision=2", served(3, 4), HISTORY,
         "get deployment web -o jsonpath={.spec.template.spec.containers[0].image}"],
@@ -112,8 +111,7 @@ SCENARIOS: dict[str, list[Step]] = {
         "rollout history daemonset/web", "get daemonsets", "set image daemonset/web main=box:2",
         lambda work: wait(lambda: len(work.list("controllerrevisions")) == 2, "two revisions") and None,
         "rollout history daemonset/web", "rollout undo daemonset/web",
-        lambda work: wait(lambda: [3] == [each["revision"] for each in work.list("controllerrevisions") if each["revision"] > 2],
-                          "the third") and None,
+        lambda work: wait(lambda: any(each["revision"] == 3 for each in work.list("controllerrevisions")), "the third") and None,
         "rollout history daemonset/web"]}
 
 
@@ -123,7 +121,9 @@ def sanitized(text: str) -> str:
     text = re.sub(r"\b\d+(\.\d+)?m?s\b|\b\d+m(\d+s)?\b", "AGE", text)
     text = re.sub(r"pod-template-hash[=:]\s*\S+", "pod-template-hash=HASH", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z|10\.\d+\.\d+\.\d+", "WHEN", text)
-    return re.sub(r"[ \t]+", " ", text)
+    text = re.sub(r"[ \t]+", " ", text)
+    rows = re.compile(r"(?:^replicaset\.apps/web-HASH .*\n)+", re.M)             # in the order of their hashes, which differ
+    return rows.sub(lambda found: "".join(sorted(found[0].splitlines(keepends=True))), text)
 
 
 def play(work: Work, scenario: list[Step]) -> list[str]:
@@ -150,4 +150,3 @@ def test_same_words(targets: list[Target], name: str) -> None:
 
 def test_how_many_commands_are_compared() -> None:
     assert sum(isinstance(step, str) for steps in SCENARIOS.values() for step in steps) >= 70
-    assert json.dumps(deployment())
