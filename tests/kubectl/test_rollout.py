@@ -43,7 +43,8 @@ def served(count: int, version: int) -> Step:
         def there() -> bool:
             sets = {each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: each["spec"]["replicas"]
                     for each in work.list("replicasets")}
-            revision = work.get("deployments", "web")["metadata"]["annotations"].get("deployment.kubernetes.io/revision")
+            notes = work.get("deployments", "web")["metadata"].get("annotations", {})
+            revision = notes.get("deployment.kubernetes.io/revision")
             return (revision == str(version) and sets[revision] == sum(sets.values()) == count and work.status(
                 "deployments", replicas=count, updatedReplicas=count, availableReplicas=count)
                 and work.condition("deployments", "web", "Progressing").get("reason") == "NewReplicaSetAvailable")
