@@ -10,20 +10,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tinykube.scheduler import plugins
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
-from tinykube.scheduler.plugins import Filter, Reasons, Weighted
+from tinykube.scheduler.plugins import PASSED, Filter, Never, Reasons, Weighted
+
+HELPLESS = ["Preemption is not helpful for scheduling"]
+NO_VICTIMS = ["No preemption victims found for incoming pod"]
 
 
 @dataclass
 class Decision:
     """The node that won, or, for each node, why it did not."""
 
-    node: NodeInfo | None
+    node: NodeInfo | None = None
     reasons: dict[str, Reasons] = field(default_factory=dict)     # node name -> why not
     scores: dict[str, float] = field(default_factory=dict)        # node name -> points
     message: str = ""
     looked_at: int = 0
+    fitting: list[NodeInfo] = field(default_factory=list)
 
 
 def why_not(pod: PodInfo, node: NodeInfo, filters: Sequence[Filter]) -> Reasons:
@@ -32,62 +35,67 @@ def why_not(pod: PodInfo, node: NodeInfo, filters: Sequence[Filter]) -> Reasons:
         reasons = passes(pod, node)
         if reasons:
             return reasons
-    return plugins.PASSED
+    return PASSED
 
 
-def enough(total: int) -> int:
+def enough(total: int, percentage: int = 0) -> int:
     """How many fitting nodes to find before scoring: all of up to 100, a falling share of more, as the genuine one."""
     if total < 100:
         return total
-    return max(100, total * max(5, 50 - total // 125) // 100)
+    return max(100, total * (percentage or max(5, 50 - total // 125)) // 100)
 
 
 def decide(pod: PodInfo, nodes: Sequence[NodeInfo], random: Random, filters: Sequence[Filter],
            scores: Sequence[Weighted], start: int = 0) -> Decision:
     """Filter from node number `start` on, score those that fit, take the best; a tie is drawn by lot."""
-    fitting, decision, wanted = [], Decision(None), enough(len(nodes))
-    for step in range(len(nodes)):
-        node = nodes[(start + step) % len(nodes)]
-        decision.looked_at += 1
+    decision = find(pod, nodes, filters, start)
+    if decision.fitting:
+        choose(decision, pod, random, scores)
+    else:
+        decision.message = explain(len(nodes), decision.reasons)
+    return decision
+
+
+def find(pod: PodInfo, nodes: Sequence[NodeInfo], filters: Sequence[Filter], start: int = 0,
+         percentage: int = 0) -> Decision:
+    """Collect enough nodes that pass the filters, and the reasons against the others."""
+    decision, wanted = Decision(), enough(len(nodes), percentage)
+    for step in range(start, start + len(nodes)):
+        node = nodes[step % len(nodes)]
         reasons = why_not(pod, node, filters)
         if reasons:
             decision.reasons[node.name] = reasons
         else:
-            fitting.append(node)
-            if len(fitting) >= wanted:
+            decision.fitting.append(node)
+            if len(decision.fitting) >= wanted:
                 break
-    if fitting:
-        decision.node = best(pod, fitting, random, scores, decision)
-    else:
-        decision.message = explain(pod, nodes, decision.reasons, filters)
+    decision.looked_at = len(decision.fitting) + len(decision.reasons)
     return decision
 
 
-def best(pod: PodInfo, fitting: Sequence[NodeInfo], random: Random, scores: Sequence[Weighted],
-         decision: Decision) -> NodeInfo:
-    """The node with the most points; among equals, any."""
-    if len(fitting) == 1:
-        return fitting[0]
-    points = [0] * len(fitting)
-    for each in scores:
-        points = [sofar + each.weight * int(each.score(pod, node)) for sofar, node in zip(points, fitting, strict=True)]
+def choose(decision: Decision, pod: PodInfo, random: Random, scores: Sequence[Weighted]) -> None:
+    """Settle on the fitting node with the most points; among equals, on any."""
+    fitting, points = decision.fitting, [0] * len(decision.fitting)
+    for each in scores if len(fitting) > 1 else ():
+        found = each.scaled([each.score(pod, node) for node in fitting])
+        points = [sofar + each.weight * int(more) for sofar, more in zip(points, found, strict=True)]
     decision.scores = {node.name: point for node, point in zip(fitting, points, strict=True)}
     highest = max(points)
-    return random.choice([node for node, point in zip(fitting, points, strict=True) if point == highest])
+    decision.node = random.choice([node for node, point in zip(fitting, points, strict=True) if point == highest])
 
 
-def explain(pod: PodInfo, nodes: Sequence[NodeInfo], reasons: dict[str, Reasons], filters: Sequence[Filter]) -> str:
-    """The sentence that `kubectl describe pod` shows, word for word as the genuine scheduler forms it."""
-    if not nodes:
+def explain(total: int, reasons: dict[str, Reasons], victims: dict[str, Reasons] | None = None) -> str:
+    """The sentence that `kubectl describe pod` shows, word for word as the genuine scheduler forms it.
+
+    `victims` says, for some nodes, why throwing out other pods does not help there either.
+    """
+    if not total:
         return "no nodes available to schedule pods"
-    head = f"0/{len(nodes)} nodes are available"
-    counted = tally(reason for each in reasons.values() for reason in each)
-    hopeless = sum(bool(why_not(pod, node.emptied(), filters)) for node in nodes)
-    preemption = tally(["Preemption is not helpful for scheduling"] * hopeless
-                       + ["No preemption victims found for incoming pod"] * (len(nodes) - hopeless))
-    return f"{head}: {counted}. preemption: {head}: {preemption}."
+    after = {node: HELPLESS if isinstance(why, Never) else NO_VICTIMS for node, why in reasons.items()} | (victims or {})
+    return f"{refusal(total, reasons.values())} preemption: {refusal(total, after.values())}"
 
 
-def tally(reasons: Iterable[str]) -> str:
-    """Equal reasons counted: `1 Insufficient cpu, 2 node(s) were unschedulable`, sorted as text."""
-    return ", ".join(sorted(f"{count} {reason}" for reason, count in Counter(reasons).items()))
+def refusal(total: int, reasons: Iterable[Reasons]) -> str:
+    """Equal reasons counted: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`"""
+    counted = Counter(reason for each in reasons for reason in each)
+    return f"0/{total} nodes are available: {', '.join(sorted(f'{count} {reason}' for reason, count in counted.items()))}."

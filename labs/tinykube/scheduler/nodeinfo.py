@@ -6,44 +6,74 @@ Genuine counterpart: PodInfo and NodeInfo of kube-scheduler's framework.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from tinykube.machinery.objects import Object, dig, key_of, name, uid
+from tinykube.machinery.objects import Object, dig, key_of, labels, name, namespace, uid
 from tinykube.machinery.quantity import milli, whole
 
 Amounts = dict[str, int]      # cpu in thousandths, everything else in whole units
 LEAST_CPU = 100               # thousandths: what a score assumes of a container that asks for none
 LEAST_MEMORY = 200 << 20      # bytes
+T = TypeVar("T")
 
 
 def amounts(quantities: Object | None) -> Amounts:
     """Quantities as numbers that can be added and compared."""
-    return {what: milli(text) if what == "cpu" else whole(text) for what, text in (quantities or {}).items()}
+    return {what: number(what, text) for what, text in (quantities or {}).items()}
+
+
+@lru_cache(10_000)
+def number(what: str, text: str) -> int:
+    """One quantity as a number. The same few texts come again and again, so they are remembered."""
+    return milli(text) if what == "cpu" else whole(text)
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:
     """The sum of amounts, resource by resource."""
-    summed: Counter[str] = Counter()
+    summed: Amounts = {}
     for part in parts:
-        summed.update(part)
-    return dict(summed)
+        for what, amount in part.items():
+            summed[what] = summed.get(what, 0) + amount
+    return summed
 
 
-def requests_of(pod: Object) -> Amounts:
-    """What a pod asks for: its containers together, or its hungriest init container if that asks for more."""
-    spec = pod["spec"]
-    asked = total(amounts(dig(container, "resources", "requests")) for container in spec["containers"])
+def requests_of(pod: Object, least: Amounts | None = None) -> Amounts:
+    """What a pod asks for: its containers together, or what its start takes if that is more, and its overhead.
+
+    `least` stands in for what a container leaves out.
+    """
+    spec, assumed = pod["spec"], least or {}
+    asked = total({**assumed, **amounts(dig(container, "resources", "requests"))} for container in spec["containers"])
+    beside: Amounts = {}
+    peaks = []
     for container in spec.get("initContainers") or []:
-        for what, amount in amounts(dig(container, "resources", "requests")).items():
+        wants = {**assumed, **amounts(dig(container, "resources", "requests"))}
+        peaks.append(total([beside, wants]))
+        if container.get("restartPolicy") == "Always":      # a sidecar: it stays
+            beside = peaks[-1]
+    asked = total([asked, beside])
+    for peak in peaks:
+        for what, amount in peak.items():
             asked[what] = max(asked.get(what, 0), amount)
+    asked |= amounts(dig(spec, "resources", "requests"))    # said for the pod as a whole
     return total([asked, amounts(spec.get("overhead"))])
 
 
 def counted_of(pod: Object) -> tuple[int, int]:
     """CPU and memory that scores assume of a pod: a container that asks for nothing still does something."""
-    asked = [amounts(dig(container, "resources", "requests")) for container in pod["spec"]["containers"]]
-    return (sum(each.get("cpu", LEAST_CPU) for each in asked), sum(each.get("memory", LEAST_MEMORY) for each in asked))
+    asked = requests_of(pod, {"cpu": LEAST_CPU, "memory": LEAST_MEMORY})
+    return asked["cpu"], asked["memory"]
+
+
+def likeness(pod: PodInfo) -> str:
+    """All that the plain rules look at: they say the same of two pods that are alike in this."""
+    spec = pod.pod["spec"]
+    ports = [container.get("ports") for container in [*spec["containers"], *(spec.get("initContainers") or ())]]
+    return repr((pod.requests, pod.counted, pod.node_name, pod.tolerations, pod.node_selector, ports,
+                 dig(spec, "affinity", "nodeAffinity")))
 
 
 def finished(pod: Object) -> bool:
@@ -64,13 +94,23 @@ class PodInfo:
     tolerations: list[Object]
     node_selector: dict[str, str]
     priority: int
+    namespace: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict)        # what rules have worked out about this pod
 
     @classmethod
     def of(cls, pod: Object) -> PodInfo:
         """Read a pod."""
         spec = pod["spec"]
         return cls(pod, key_of(pod), uid(pod), requests_of(pod), counted_of(pod), spec.get("nodeName") or "",
-                   spec.get("tolerations") or [], spec.get("nodeSelector") or {}, spec.get("priority") or 0)
+                   spec.get("tolerations") or [], spec.get("nodeSelector") or {}, spec.get("priority") or 0,
+                   namespace(pod), labels(pod))
+
+    def worked_out(self, what: Callable[[PodInfo], T]) -> T:
+        """What a function says of this pod. It is asked once, however many nodes the pod is held against."""
+        if what not in self.known:
+            self.known[what] = what(self)
+        return self.known[what]  # type: ignore[no-any-return]
 
 
 @dataclass(eq=False, slots=True)
@@ -87,6 +127,8 @@ class NodeInfo:
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Object] = field(default_factory=list)
     unschedulable: bool = False
+    images: dict[str, int] = field(default_factory=dict)       # name -> bytes, of those that are there already
+    known: dict[Any, Any] = field(default_factory=dict)        # what rules have found here since the last change
 
     @classmethod
     def of(cls, node: Object) -> NodeInfo:
@@ -102,25 +144,27 @@ class NodeInfo:
         self.labels = dig(node, "metadata", "labels", default={})
         self.taints = dig(node, "spec", "taints", default=[])
         self.unschedulable = dig(node, "spec", "unschedulable", default=False)
+        self.images = {name: image.get("sizeBytes", 0) for image in dig(node, "status", "images", default=[])
+                       for name in image.get("names") or ()}
+        self.known.clear()
 
     def add(self, pod: PodInfo) -> None:
         """Promise the pod what it asks for."""
         self.pods[pod.uid] = pod
-        self.requested.update(pod.requests)
-        self.counted_cpu += pod.counted[0]
-        self.counted_memory += pod.counted[1]
+        self.count(pod, 1)
 
     def remove(self, uid: str) -> None:
         """Take back what was promised to a pod."""
-        pod = self.pods.pop(uid)
-        self.requested.subtract(pod.requests)
-        self.counted_cpu -= pod.counted[0]
-        self.counted_memory -= pod.counted[1]
+        self.count(self.pods.pop(uid), -1)
+
+    def count(self, pod: PodInfo, sign: int) -> None:
+        """Raise or lower what is promised by what a pod asks for."""
+        for what, amount in pod.requests.items():
+            self.requested[what] += sign * amount
+        self.counted_cpu += sign * pod.counted[0]
+        self.counted_memory += sign * pod.counted[1]
+        self.known.clear()
 
     def free(self) -> Amounts:
         """What the node can still promise."""
         return {what: amount - self.requested[what] for what, amount in self.allocatable.items()}
-
-    def emptied(self) -> NodeInfo:
-        """The same node without its pods."""
-        return NodeInfo.of(self.node)

@@ -1,64 +1,89 @@
 """The scheduler: follows pods and nodes, decides, binds, and tells what it did.
 
-Genuine counterpart: kube-scheduler with its default profile.
+Genuine counterpart: kube-scheduler.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections import defaultdict
+from functools import partial
 from random import Random
 
 from tinykube.client.events import EventRecorder
+from tinykube.client.leader import LeaderElector, within
 from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.objects import Object, dig, timestamp, uid
+from tinykube.machinery.objects import Object, dig, key_of, timestamp, uid
+from tinykube.scheduler import volumes
 from tinykube.scheduler.cache import Cache
-from tinykube.scheduler.decide import Decision, decide, why_not
+from tinykube.scheduler.config import Configuration, default
+from tinykube.scheduler.decide import HELPLESS, Decision, choose, explain, find, refusal, why_not
+from tinykube.scheduler.framework import Candidates, Change, Hint, Plugin, Profile, Rejected
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo, finished
-from tinykube.scheduler.plugins import FILTERS, SCORES, Filter, Weighted
+from tinykube.scheduler.preempt import Room, filters_for, make_room, not_eligible, preempted
 from tinykube.scheduler.queue import SchedulingQueue, Waiting
 
 UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 BINDINGS_AT_ONCE = 64
+FORGOTTEN_AFTER, LOOK_EVERY = 300.0, 30.0      # seconds: of pods that nothing wakes
+PATIENCE = 600.0                               # seconds for a volume to be bound
+ALSO = {"namespaces": "/api/v1", "services": "/api/v1", "replicationcontrollers": "/api/v1",
+        "persistentvolumes": "/api/v1", "persistentvolumeclaims": "/api/v1", "replicasets": "/apis/apps/v1",
+        "statefulsets": "/apis/apps/v1", "storageclasses": "/apis/storage.k8s.io/v1",
+        "poddisruptionbudgets": "/apis/policy/v1"}
+DECIDES = ("spec",), ("metadata", "labels"), ("status", "allocatable"), ("status", "images")
 
 
 class Scheduler:
     """Gives a node to every pod that has none and names this scheduler. Speaks REST only, and never polls."""
 
     def __init__(self, client: Client, *, clock: Clock, random: Random, log: EventLog,
-                 name: str = "default-scheduler", filters: Sequence[Filter] = FILTERS,
-                 scores: Sequence[Weighted] = SCORES) -> None:
-        self.client, self.clock, self.random, self.log, self.name = client, clock, random, log, name
-        self.filters, self.scores = filters, scores
+                 config: Configuration | None = None, elector: LeaderElector | None = None) -> None:
+        self.client, self.clock, self.random, self.log, self.elector = client, clock, random, log, elector
+        self.config = config or default()
+        self.profiles = self.config.profiles
         self.cache = Cache()
-        self.queue = SchedulingQueue(clock)
-        self.recorder = EventRecorder(client, name, clock=clock, log=log)
-        self.nodes = Reflector(client, "nodes", clock=clock, random=random, log=log)
-        self.pods = Reflector(client, "pods", clock=clock, random=random, log=log, field_selector=UNFINISHED)
+        self.queue = SchedulingQueue(clock, self.config.first_backoff, self.config.longest_backoff)
+        self.recorders = {name: EventRecorder(client, name, clock=clock, log=log) for name in self.profiles}
+        client.prefixes |= ALSO
+        self.reflectors = {what: Reflector(client, what, clock=clock, random=random, log=log,
+                                           field_selector=UNFINISHED if what == "pods" else None)
+                           for what in ("nodes", "pods", *ALSO)}
+        self.hints: defaultdict[str, list[tuple[Plugin, Hint]]] = defaultdict(list)
+        for plugin in {plugin: None for profile in self.profiles.values() for plugin in profile.filters}:
+            for kind, hint in plugin.hints.items():
+                self.hints[kind].append((plugin, hint))
         self.tasks: set[asyncio.Task[None]] = set()
+        self.claims_changed = asyncio.Event()
         self.slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
         self.next_node = 0
 
     async def start(self) -> None:
         """Fill the picture first, then decide: a scheduler that does not see all pods would promise a node twice."""
-        self.nodes.start(self.on_node, self.on_node_change, self.cache.drop_node)
-        self.pods.start(self.on_pod, self.on_pod_change, self.on_pod_gone)
-        self.spawn(self.run())
-        self.log.add("scheduler", "started", name=self.name)
+        self.reflectors["nodes"].start(self.on_node, self.on_node_change, self.on_node_gone)
+        self.reflectors["pods"].start(self.on_pod, self.on_pod_change, self.on_pod_gone)
+        for what in ALSO:
+            on_change = partial(self.on_object, what)
+            self.reflectors[what].start(on_change, lambda before, after, tell=on_change: tell(after),
+                                        partial(self.on_object_gone, what))
+        self.spawn(self.lead())
+        self.spawn(self.look_after_forgotten())
+        self.log.add("scheduler", "started", name=", ".join(self.profiles))
 
     async def stop(self) -> None:
         """End every task; bindings that are under way may or may not have happened."""
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        await asyncio.gather(self.nodes.stop(), self.pods.stop(), self.recorder.stop())
+        await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()),
+                             *(recorder.stop() for recorder in self.recorders.values()))
         self.queue.close()
-        self.log.add("scheduler", "stopped", name=self.name)
+        self.log.add("scheduler", "stopped", name=", ".join(self.profiles))
 
     def spawn(self, work) -> None:  # type: ignore[no-untyped-def]
         """Run something beside the loop, and keep hold of it."""
@@ -66,110 +91,244 @@ class Scheduler:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    async def lead(self) -> None:
+        """Decide as long as nobody else does: alone, or whenever the lease is ours."""
+        while self.elector:
+            await self.elector.run(self.run)
+        await self.run()
+
     def on_node(self, node: Object) -> None:
         """A node joined: pods that fitted nowhere may fit here."""
-        self.look_again(self.cache.set_node(node))
+        self.look_again(Change("node", self.cache.set_node(node)))
 
     def on_node_change(self, before: Object, after: Object) -> None:
         """A node changed. Heartbeats are changes too, but not of anything that we decide by."""
-        info = self.cache.set_node(after)
-        if any(dig(before, *path) != dig(after, *path)
-               for path in (("spec",), ("metadata", "labels"), ("status", "allocatable"))):
-            self.look_again(info)
+        if any(dig(before, *path) != dig(after, *path) for path in DECIDES):
+            self.on_node(after)
 
-    def look_again(self, node: NodeInfo | None) -> None:
-        """Wake the pods that could run on this node now."""
-        if node:
-            self.queue.wake(lambda pod: not why_not(pod, node, self.filters))
+    def on_node_gone(self, node: Object) -> None:
+        """A node is gone: where there are fewer places, pods may be spread evenly that were not."""
+        self.look_again(Change("lost", self.cache.drop_node(node)))
+
+    def on_object(self, what: str, obj: Object) -> None:
+        """Something else that rules look at appeared or changed."""
+        self.cache.objects[what][key_of(obj)] = obj
+        self.claims_changed.set()
+        self.look_again(Change(what, obj=obj))
+
+    def on_object_gone(self, what: str, obj: Object) -> None:
+        """It is gone."""
+        self.cache.objects[what].pop(key_of(obj), None)
+
+    def look_again(self, change: Change) -> None:
+        """Wake the pods that a change may help, by the word of the rules that turned them away."""
+        for plugin, hint in self.hints[change.kind]:
+            if self.queue.parked[plugin]:
+                self.queue.wake(plugin, partial(asked, hint, change, self.cache))
 
     def on_pod(self, pod: Object) -> None:
         """A pod appeared: count it if it has a node, queue it if it waits for us."""
         if finished(pod):
             self.on_pod_gone(pod)
-        elif pod["spec"].get("nodeName"):
+        elif node := pod["spec"].get("nodeName"):
             self.queue.remove(uid(pod))
-            self.cache.place(PodInfo.of(pod), pod["spec"]["nodeName"])
+            info = PodInfo.of(pod)
+            self.cache.nominate(info, "")
+            self.cache.place(info, node)
+            self.look_again(Change("bound", self.cache.nodes.get(node), info))
         elif self.is_ours(pod):
-            self.queue.add(PodInfo.of(pod))
+            info = PodInfo.of(pod)
+            self.cache.nominate(info, dig(pod, "status", "nominatedNodeName", default=""))
+            self.queue.add(info)
 
     def on_pod_change(self, before: Object, after: Object) -> None:
         """A pod changed. That we marked it unschedulable ourselves is no reason to try it again."""
         meta = ("metadata", "labels"), ("metadata", "deletionTimestamp"), ("spec",), ("status", "phase")
         if any(dig(before, *path) != dig(after, *path) for path in meta):
             self.on_pod(after)
+        elif known := self.queue.waiting.get(uid(after)):
+            known.info.pod = after
 
     def on_pod_gone(self, pod: Object) -> None:
         """A pod is gone or finished: what it held is free."""
         self.queue.remove(uid(pod))
-        self.look_again(self.cache.remove(uid(pod)))
+        node = self.cache.nodes.get(self.cache.places.get(uid(pod)) or self.cache.waits_for.get(uid(pod), ""))
+        gone = self.cache.remove(uid(pod))
+        self.cache.nominate(gone or PodInfo.of(pod), "")
+        self.look_again(Change("gone", node, gone))
 
     def is_ours(self, pod: Object) -> bool:
         """Whether this pod wants a node, now, and from this scheduler."""
         spec = pod["spec"]
-        return (spec.get("schedulerName", "default-scheduler") == self.name and not spec.get("schedulingGates")
+        return (spec.get("schedulerName", "default-scheduler") in self.profiles and not spec.get("schedulingGates")
                 and not dig(pod, "metadata", "deletionTimestamp") and uid(pod) not in self.cache.assumed)
 
     async def run(self) -> None:
         """The loop: one pod after the other, from the queue to a decision."""
-        await self.nodes.wait_synced()
-        await self.pods.wait_synced()
+        await asyncio.gather(*(reflector.wait_synced() for reflector in self.reflectors.values()))
         while True:
             waiting = await self.queue.pop()
             self.schedule(waiting)
             await asyncio.sleep(0)         # let the bindings and the watches have their turn
 
+    async def look_after_forgotten(self) -> None:
+        """Now and then, try pods again that nothing has woken for long."""
+        while True:
+            await self.clock.sleep(LOOK_EVERY)
+            self.queue.wake_older(FORGOTTEN_AFTER)
+
+    def profile_of(self, pod: PodInfo) -> Profile:
+        """The profile that a pod asks for by schedulerName."""
+        return self.profiles[pod.pod["spec"].get("schedulerName", "default-scheduler")]
+
     def schedule(self, waiting: Waiting) -> None:
         """Decide on one pod. No await between looking and assuming, so nothing changes in between."""
-        pod, nodes = waiting.info, self.cache.order
-        decision = decide(pod, nodes, self.random, self.filters, self.scores, self.next_node)
-        self.next_node = (self.next_node + decision.looked_at) % max(1, len(nodes))
+        pod, profile = waiting.info, self.profile_of(waiting.info)
+        try:
+            decision = self.decide(pod, profile)
+            waiting.turned_away_by = self.turned_away_by(pod, decision, profile)
+        except Rejected as rejected:
+            text, plugin = rejected.args
+            total = len(self.cache.order)
+            decision = Decision(message=f"0/{total} nodes are available: {text}. preemption: "
+                                        f"{refusal(total, [HELPLESS] * total)}")
+            waiting.turned_away_by = plugin,
         self.log.add("scheduler", "decided", pod=pod.key, node=decision.node.name if decision.node else None,
                      scores=decision.scores, reasons=decision.reasons, attempt=waiting.attempts)
         if decision.node:
+            self.cache.nominate(pod, "")
             self.cache.assume(pod, decision.node.name)
-            self.spawn(self.bind(waiting, decision.node.name))
+            self.spawn(self.bind(waiting, decision.node))
         else:
             self.queue.park(waiting)
-            self.spawn(self.report(pod, decision))
+            self.spawn(self.report(pod, decision, self.preempt(pod, profile, decision)))
 
-    async def bind(self, waiting: Waiting, node: str) -> None:
+    def decide(self, pod: PodInfo, profile: Profile) -> Decision:
+        """Find a node: the one that the pod waits for if it fits there by now, else the best of those that fit."""
+        nodes, filters = self.cache.order, filters_for(pod, profile, self.cache)
+        awaited = self.cache.nodes.get(self.cache.waits_for.get(pod.uid, ""))
+        if awaited and not why_not(pod, awaited, filters):
+            return Decision(awaited)
+        decision = find(pod, nodes, filters, self.next_node, profile.percentage)
+        self.next_node = (self.next_node + decision.looked_at) % max(1, len(nodes))
+        if decision.fitting:
+            choose(decision, pod, self.random, profile.ranking(pod, Candidates(self.cache, decision.fitting)))
+        else:
+            decision.message = explain(len(nodes), decision.reasons)
+        return decision
+
+    def turned_away_by(self, pod: PodInfo, decision: Decision, profile: Profile) -> tuple[Plugin, ...]:
+        """The rules that threw nodes out, found by asking again on one node for each different reason."""
+        if decision.node:
+            return ()
+        chain, different = profile.chain(pod, self.cache), {tuple(why): node for node, why in decision.reasons.items()}
+        found = {plugin: None for node in different.values() for plugin in
+                 [next((each for each, filter in chain if filter(pod, self.cache.nodes[node])), None)] if plugin}
+        return tuple(found) or tuple(profile.filters)
+
+    def preempt(self, pod: PodInfo, profile: Profile, decision: Decision) -> Room:
+        """See whether the pod may and can make room for itself, and say so in the decision's message."""
+        total = len(self.cache.order)
+        if not profile.preempts or not decision.reasons:
+            return Room()
+        why = not_eligible(pod, decision.reasons, self.cache)
+        if why:
+            decision.message = f"{refusal(total, decision.reasons.values())} preemption: {why}"
+            return Room(self.cache.waits_for.get(pod.uid, ""))
+        room = make_room(pod, profile, self.cache, decision.reasons, self.random)
+        decision.message = (refusal(total, decision.reasons.values()) if room.node
+                            else explain(total, decision.reasons, room.reasons))
+        for other in [each for each in self.cache.nominated[room.node].values() if each.priority < pod.priority]:
+            self.cache.nominate(other, "")
+            self.spawn(self.patch_status(other, {"nominatedNodeName": None}))
+        self.cache.nominate(pod, room.node)
+        return room
+
+    async def bind(self, waiting: Waiting, node: NodeInfo) -> None:
         """Write the decision down: POST a binding. If that fails, take back what was assumed."""
         pod = waiting.info
         meta = pod.pod["metadata"]
         binding: Object = {"apiVersion": "v1", "kind": "Binding",
                            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": pod.uid},
-                           "target": {"kind": "Node", "name": node}}
+                           "target": {"kind": "Node", "name": node.name}}
         try:
+            await self.bind_volumes(pod, node)
             async with self.slots:
                 await self.client.create("pods", binding, name=meta["name"], subresource="binding")
         except Exception as error:
             self.not_bound(waiting, node, error)
         else:
-            self.log.add("scheduler", "bound", pod=pod.key, node=node)
-            self.recorder.event(pod.pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
+            self.log.add("scheduler", "bound", pod=pod.key, node=node.name)
+            self.tell(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node.name}")
 
-    def not_bound(self, waiting: Waiting, node: str, error: Exception) -> None:
+    def not_bound(self, waiting: Waiting, node: NodeInfo, error: Exception) -> None:
         """A binding failed. The pod may be gone, or somebody else's by now: then there is nothing to try again."""
         pod = waiting.info
-        self.log.add("scheduler", "not-bound", pod=pod.key, node=node, error=str(error))
-        self.look_again(self.cache.forget(pod))
-        self.recorder.event(pod.pod, "Warning", "FailedScheduling", f"binding rejected: {error}")
+        self.log.add("scheduler", "not-bound", pod=pod.key, node=node.name, error=str(error))
+        self.look_again(Change("gone", node, self.cache.forget(pod)))
+        self.tell(pod, "Warning", "FailedScheduling", f"binding rejected: {error}")
         if not (isinstance(error, ApiError) and error.code in (404, 409)):
             self.queue.back_off(waiting)
 
-    async def report(self, pod: PodInfo, decision: Decision) -> None:
-        """Tell people why a pod waits: an event, and the condition PodScheduled=False on the pod itself."""
-        self.recorder.event(pod.pod, "Warning", "FailedScheduling", decision.message)
-        told: Object = next((each for each in dig(pod.pod, "status", "conditions", default=[])
-                     if each["type"] == "PodScheduled"), {})
-        if told.get("message") == decision.message:
-            return
+    def tell(self, pod: PodInfo, type: str, reason: str, message: str) -> None:
+        """An event about a pod, in the name of the scheduler that it asked for."""
+        name = pod.pod["spec"].get("schedulerName", "default-scheduler")
+        self.recorders.get(name, self.recorders[next(iter(self.recorders))]).event(pod.pod, type, reason, message)
+
+    async def bind_volumes(self, pod: PodInfo, node: NodeInfo) -> None:
+        """Give claims that waited for this decision their volumes, and wait until both sides say so."""
+        patches = volumes.writes(pod, node, self.cache)
+        for what, obj, patch in patches:
+            meta = obj["metadata"]
+            self.cache.objects[what][key_of(obj)] = await self.client.patch(
+                what, meta["name"], patch, meta.get("namespace"))
+        while patches and not all(map(volumes.is_bound, volumes.claims(pod, self.cache))):
+            self.claims_changed.clear()
+            await within(self.clock, PATIENCE, self.claims_changed.wait())
+
+    async def report(self, pod: PodInfo, decision: Decision, room: Room) -> None:
+        """Tell people why a pod waits, by an event and its condition, and where, if room is being made for it."""
+        self.tell(pod, "Warning", "FailedScheduling", decision.message)
+        status = pod.pod.get("status") or {}
+        told: Object = next((each for each in status.get("conditions") or () if each["type"] == "PodScheduled"), {})
+        patch: Object = {}
+        if told.get("message") != decision.message or told.get("reason") != "Unschedulable":
+            patch["conditions"] = [self.condition(pod, "PodScheduled", "False", "Unschedulable", decision.message, told)]
+        if room.node != status.get("nominatedNodeName", ""):
+            patch["nominatedNodeName"] = room.node or None
+        await asyncio.gather(self.patch_status(pod, patch), *(self.throw_out(each, pod, room) for each in room.victims))
+
+    def condition(self, pod: PodInfo, type: str, status: str, reason: str, message: str, told: Object) -> Object:
+        """A condition as pods have it; the time of the last change stays while the status does."""
+        since = told.get("lastTransitionTime") if told.get("status") == status else None
+        generation = pod.pod["metadata"].get("generation")
+        return {"type": type, "status": status, "reason": reason, "message": message, "lastProbeTime": None,
+                "lastTransitionTime": since or timestamp(self.clock),
+                **({"observedGeneration": generation} if generation else {})}
+
+    async def patch_status(self, pod: PodInfo, patch: Object) -> None:
+        """Write into a pod's status; one that is gone needs no word."""
         meta = pod.pod["metadata"]
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                     "message": decision.message, "lastProbeTime": None,
-                     "lastTransitionTime": told.get("lastTransitionTime") or timestamp(self.clock)}
-        if "generation" in meta:
-            condition["observedGeneration"] = meta["generation"]
         with contextlib.suppress(ApiError, OSError):
-            await self.client.patch("pods", meta["name"], {"status": {"conditions": [condition]}},
-                                    meta["namespace"], subresource="status")
+            if patch:
+                await self.client.patch("pods", meta["name"], {"status": patch}, meta["namespace"], subresource="status")
+
+    async def throw_out(self, victim: PodInfo, pod: PodInfo, room: Room) -> None:
+        """Delete a pod to make room for another, and leave word why."""
+        meta, scheduler = victim.pod["metadata"], pod.pod["spec"].get("schedulerName", "default-scheduler")
+        if not preempted(victim):
+            await self.patch_status(victim, {"conditions": [self.condition(
+                victim, "DisruptionTarget", "True", "PreemptionByScheduler",
+                f"{scheduler}: preempting to accommodate a higher priority pod", {})]})
+        try:
+            await self.client.delete("pods", meta["name"], meta["namespace"], uid=victim.uid)
+        except (ApiError, OSError) as error:
+            self.log.add("scheduler", "not-preempted", pod=victim.key, error=str(error))
+            self.queue.wake_one(pod.uid)
+        else:
+            self.tell(victim, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {room.node}")
+
+
+def asked(hint: Hint, change: Change, cache: Cache, pod: PodInfo) -> bool:
+    """What a hint says of a pod."""
+    return hint(pod, change, cache)
