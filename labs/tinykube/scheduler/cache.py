@@ -64,6 +64,10 @@ class Cache:
         if node in self.nodes:
             self.nodes[node].add(pod)
 
+    def pod(self, uid: str) -> PodInfo | None:
+        """A pod that has a node."""
+        return self.residents[self.places[uid]][uid] if uid in self.places else None
+
     def remove(self, uid: str) -> PodInfo | None:
         """A pod is gone or finished: give back what it held, and say what that was."""
         self.assumed.discard(uid)

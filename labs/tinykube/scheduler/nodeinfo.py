@@ -43,7 +43,7 @@ def total(parts: Iterable[Amounts]) -> Amounts:
 def requests_of(pod: Object, least: Amounts | None = None) -> Amounts:
     """What a pod asks for: its containers together, or what its start takes if that is more, and its overhead.
 
-    `least` stands in for what a container leaves out.
+    `least` stands in for what a container leaves out; then what is said for the pod as a whole does not count.
     """
     spec, assumed = pod["spec"], least or {}
     asked = total({**assumed, **amounts(dig(container, "resources", "requests"))} for container in spec["containers"])
@@ -58,8 +58,7 @@ def requests_of(pod: Object, least: Amounts | None = None) -> Amounts:
     for peak in peaks:
         for what, amount in peak.items():
             asked[what] = max(asked.get(what, 0), amount)
-    asked |= amounts(dig(spec, "resources", "requests"))    # said for the pod as a whole
-    return total([asked, amounts(spec.get("overhead"))])
+    return total([asked | ({} if least else amounts(dig(spec, "resources", "requests"))), amounts(spec.get("overhead"))])
 
 
 def counted_of(pod: Object) -> tuple[int, int]:

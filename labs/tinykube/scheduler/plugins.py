@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinykube.machinery.objects import Object
-from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
+from tinykube.scheduler.nodeinfo import Amounts, NodeInfo, PodInfo
 
 Reasons = list[str]
 Filter = Callable[[PodInfo, NodeInfo], Reasons]
@@ -87,13 +87,18 @@ def least_allocated(pod: PodInfo, node: NodeInfo) -> float:
     return float(sum(shares) // len(shares)) if shares else 0.0
 
 
-def balanced_allocation(pod: PodInfo, node: NodeInfo) -> float:
-    """Prefer nodes where CPU and memory run out together. Like NodeResourcesBalancedAllocation."""
-    if not pod.requests.get("cpu") and not pod.requests.get("memory"):
-        return 0
-    shares = [min(1.0, (node.requested[what] + pod.requests.get(what, 0)) / node.allocatable[what])
+def evenness(node: NodeInfo, more: Amounts) -> int:
+    """How near the promised shares of CPU and of memory are, with some more promised: 50 to 100."""
+    shares = [min(1.0, (node.requested[what] + more.get(what, 0)) / node.allocatable[what])
               for what in ("cpu", "memory") if node.allocatable.get(what)]
     return int((1 - (max(shares) - min(shares)) / 2) * 100) if shares else 100
+
+
+def balanced_allocation(pod: PodInfo, node: NodeInfo) -> float:
+    """Prefer nodes where the pod brings CPU and memory nearer together. Like NodeResourcesBalancedAllocation."""
+    if not pod.requests.get("cpu") and not pod.requests.get("memory"):
+        return 0
+    return 75 + (evenness(node, pod.requests) - evenness(node, {})) // 2
 
 
 def unwanted_taints(pod: PodInfo, node: NodeInfo) -> float:

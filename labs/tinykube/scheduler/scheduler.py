@@ -22,7 +22,7 @@ from tinykube.machinery.objects import Object, dig, key_of, timestamp, uid
 from tinykube.scheduler import volumes
 from tinykube.scheduler.cache import Cache
 from tinykube.scheduler.config import Configuration, default
-from tinykube.scheduler.decide import HELPLESS, Decision, choose, explain, find, refusal, why_not
+from tinykube.scheduler.decide import Decision, choose, explain, find, refusal, why_not
 from tinykube.scheduler.framework import Candidates, Change, Hint, Plugin, Profile, Rejected
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo, finished
 from tinykube.scheduler.preempt import Room, filters_for, make_room, not_eligible, preempted
@@ -146,8 +146,10 @@ class Scheduler:
         meta = ("metadata", "labels"), ("metadata", "deletionTimestamp"), ("spec",), ("status", "phase")
         if any(dig(before, *path) != dig(after, *path) for path in meta):
             self.on_pod(after)
-        elif known := self.queue.waiting.get(uid(after)):
-            known.info.pod = after
+        elif info := self.cache.pod(uid(after)):
+            info.pod = after
+        elif waiting := self.queue.waiting.get(uid(after)):
+            waiting.info.pod = after
 
     def on_pod_gone(self, pod: Object) -> None:
         """A pod is gone or finished: what it held is free."""
@@ -189,9 +191,8 @@ class Scheduler:
             waiting.turned_away_by = self.turned_away_by(pod, decision, profile)
         except Rejected as rejected:
             text, plugin = rejected.args
-            total = len(self.cache.order)
-            decision = Decision(message=f"0/{total} nodes are available: {text}. preemption: "
-                                        f"{refusal(total, [HELPLESS] * total)}")
+            decision = Decision(message=f"0/{len(self.cache.order)} nodes are available: {text}."
+                                        f"{' not found' if profile.preempts else ''}")      # as the genuine one says it
             waiting.turned_away_by = plugin,
         self.log.add("scheduler", "decided", pod=pod.key, node=decision.node.name if decision.node else None,
                      scores=decision.scores, reasons=decision.reasons, attempt=waiting.attempts)
@@ -229,14 +230,18 @@ class Scheduler:
     def preempt(self, pod: PodInfo, profile: Profile, decision: Decision) -> Room:
         """See whether the pod may and can make room for itself, and say so in the decision's message."""
         total = len(self.cache.order)
-        if not profile.preempts or not decision.reasons:
+        if not decision.reasons:
+            return Room()
+        if not profile.preempts:
+            decision.message = refusal(total, decision.reasons.values())
             return Room()
         why = not_eligible(pod, decision.reasons, self.cache)
         if why:
             decision.message = f"{refusal(total, decision.reasons.values())} preemption: {why}"
             return Room(self.cache.waits_for.get(pod.uid, ""))
         room = make_room(pod, profile, self.cache, decision.reasons, self.random)
-        decision.message = (refusal(total, decision.reasons.values()) if room.node
+        decision.message = (f"{refusal(total, decision.reasons.values())} preemption: found a potential placement for pod on "
+                            f"node {room.node}, preempting {len(room.victims)} victims" if room.node
                             else explain(total, decision.reasons, room.reasons))
         for other in [each for each in self.cache.nominated[room.node].values() if each.priority < pod.priority]:
             self.cache.nominate(other, "")

@@ -114,13 +114,14 @@ def volume_binding(pod: PodInfo, cache: Cache) -> Filter | None:
     if any(claim["spec"].get("volumeName") or classes.get(claim["spec"].get("storageClassName") or "", {}).get(
             "volumeBindingMode") != "WaitForFirstConsumer" for claim in waiting):
         raise Rejected("pod has unbound immediate PersistentVolumeClaims")
-    volumes = [cache.objects["persistentvolumes"].get(claim["spec"]["volumeName"]) for claim in found if is_bound(claim)]
+    known, names = cache.objects["persistentvolumes"], [claim["spec"]["volumeName"] for claim in found if is_bound(claim)]
+    for volume in names:
+        if volume not in known:
+            raise Rejected(f'persistentvolume "{volume}" not found')
 
     def fits(pod: PodInfo, node: NodeInfo) -> Reasons:
-        if None in volumes:
-            return Never(["node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"])
         reasons = Never()
-        if not all(reachable(volume, node) for volume in volumes if volume):
+        if not all(reachable(known[volume], node) for volume in names):
             reasons.append("node(s) didn't match PersistentVolume's node affinity")
         if waiting and plan(waiting, node, cache) is None:
             reasons.append("node(s) didn't find available persistent volumes to bind")
