@@ -38,7 +38,9 @@ def test_assumed_then_confirmed_then_gone() -> None:
     assert ant.requested["cpu"] == 1000
     assert not cache.assumed
     assert cache.forget(pod("web")) is None, "confirmed by the server: a late failure of ours changes nothing"
-    assert cache.remove("web") is ant
+    gone = cache.remove("web")
+    assert gone is not None
+    assert gone.uid == "web"
     assert ant.requested["cpu"] == 0
     assert cache.remove("web") is None
 
@@ -71,9 +73,11 @@ async def test_pop_waits_for_an_arrival() -> None:
 async def test_wake_activates_those_that_could_run() -> None:
     queue = SchedulingQueue(FakeClock())
     for name, cpu in (("small", "1"), ("large", "9")):
-        queue.park(Waiting(pod(name, cpu), 1))
-    queue.wake(lambda info: info.requests["cpu"] <= 2000)
-    assert [waiting.place for waiting in queue.waiting.values()] == ["active", "unschedulable"]
+        queue.park(Waiting(pod(name, cpu), 1, turned_away_by=("cpu",)))
+    queue.wake("memory", lambda info: True)
+    assert {waiting.place for waiting in queue.waiting.values()} == {"unschedulable"}
+    queue.wake("cpu", lambda info: info.requests["cpu"] <= 2000)
+    assert {uid: waiting.place for uid, waiting in queue.waiting.items()} == {"small": "backoff", "large": "unschedulable"}
     assert (await queue.pop()).attempts == 2
 
 
@@ -82,11 +86,38 @@ async def test_back_off_doubles_up_to_ten_seconds() -> None:
     queue = SchedulingQueue(clock)
     for attempts, delay in ((1, 1), (2, 2), (4, 8), (5, 10), (50, 10)):
         queue.back_off(Waiting(pod("web"), attempts))
+        next_one = asyncio.create_task(queue.pop())
         await clock.advance(delay - 0.1)
-        assert not queue.active
+        assert not next_one.done()
         await clock.advance(0.2)
-        assert queue.active
-        await queue.pop()
+        assert (await next_one).attempts == attempts + 1
+
+
+async def test_woken_too_soon_a_pod_lets_others_go_first_but_does_not_wait_for_nobody() -> None:
+    clock = FakeClock()
+    queue = SchedulingQueue(clock)
+    queue.park(Waiting(pod("again", priority=9), 1, turned_away_by=("cpu",)))
+    queue.wake("cpu", lambda info: True)
+    queue.add(pod("fresh"))
+    assert (await queue.pop()).info.uid == "fresh"
+    assert (await queue.pop()).info.uid == "again", "nobody else is there, so its time of waiting is cut short"
+    queue.park(Waiting(pod("later", priority=9), 1, turned_away_by=("cpu",)))
+    await clock.advance(2)
+    queue.wake("cpu", lambda info: True)
+    queue.add(pod("fresh"))
+    assert (await queue.pop()).info.uid == "later", "its time is over: its priority counts again"
+
+
+async def test_after_five_minutes_a_pod_is_tried_whatever_the_hints_say() -> None:
+    clock = FakeClock()
+    queue = SchedulingQueue(clock)
+    queue.park(Waiting(pod("web"), 1, turned_away_by=("cpu",)))
+    await clock.advance(200)
+    queue.wake_older(300)
+    assert queue.waiting["web"].place == "unschedulable"
+    await clock.advance(200)
+    queue.wake_older(300)
+    assert (await queue.pop()).info.uid == "web"
 
 
 async def test_a_removed_pod_does_not_come_back() -> None:
@@ -94,6 +125,7 @@ async def test_a_removed_pod_does_not_come_back() -> None:
     queue = SchedulingQueue(clock)
     queue.back_off(Waiting(pod("web"), 1))
     queue.remove("web")
+    next_one = asyncio.create_task(queue.pop())
     await clock.advance(60)
-    assert not queue.active
-    queue.close()
+    assert not next_one.done()
+    next_one.cancel()

@@ -102,7 +102,7 @@ def test_the_emptier_node_wins_and_a_soft_taint_outweighs_it() -> None:
     empty, full = node("empty"), node("full")
     full.add(pod("other", {"cpu": "2", "memory": "4Gi"}))
     assert decide(pod(), [full, empty], Random(0), FILTERS, SCORES).node is empty
-    empty.taints = [taint("slow", effect="PreferNoSchedule")]
+    empty.taints = [taint("slow", effect="PreferNoSchedule")]      # none against one: 100 points against 0, three-fold
     assert decide(pod(), [full, empty], Random(0), FILTERS, SCORES).node is full
 
 
@@ -116,12 +116,13 @@ def test_a_tie_is_drawn_by_the_given_randomness() -> None:
     assert set(winners(1)) == {"a", "b"}
 
 
-def test_balance_prefers_the_node_where_cpu_and_memory_run_out_together() -> None:
-    lopsided, even = node("lopsided"), node("even")
-    lopsided.add(pod("x", {"cpu": "3", "memory": "1Gi"}))
+def test_balance_prefers_the_node_where_the_pod_brings_cpu_and_memory_nearer_together() -> None:
+    much_cpu, even = node("much-cpu"), node("even")
+    much_cpu.add(pod("x", {"cpu": "3", "memory": "1Gi"}))
     even.add(pod("y", {"cpu": "2", "memory": "4Gi"}))
-    asking = pod(requests={"cpu": "100m", "memory": "200Mi"})
-    assert plugins.balanced_allocation(asking, even) > plugins.balanced_allocation(asking, lopsided)
+    hungry = pod(requests={"memory": "2Gi"})
+    assert plugins.balanced_allocation(hungry, much_cpu) > plugins.balanced_allocation(hungry, even)
+    assert plugins.balanced_allocation(pod(), even) == 0, "one that asks for nothing changes nothing"
 
 
 def test_a_node_that_offers_nothing_holds_nothing() -> None:

@@ -40,7 +40,6 @@ PROFILES: dict[str, Object] = {
         {"name": "NodeAffinity", "args": {"addedAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
             "nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]}}}},
         {"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 50}},
-        {"name": "NodeResourcesFit", "args": {"ignoredResources": ["example.com/ignored"]}},
         {"name": "PodTopologySpread", "args": {"defaultingType": "List", "defaultConstraints": [
             {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]}}]},
 }

@@ -227,9 +227,6 @@ CASES = [
                claim("large", storageClassName="local", resources={"requests": {"storage": "9Gi"}}),
                storage("made", "example.com/disk", allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["z"]}]}]),
                claim("elsewhere", storageClassName="made")]),
-    Case("one pod at a time", ZONED[:2], [pod("one", volumes=using("data"))], [("a1", pod("x", volumes=using("data")))],
-         [volume("pv-a", accessModes=["ReadWriteOncePod"], claimRef={"name": "data", "namespace": "default"}),
-          claim("data", "pv-a", accessModes=["ReadWriteOncePod"])]),
     Case("the least important goes", [node("a", "2"), node("b", "2")], [pod("vip", "2", priority="high")],
          [("a", pod("x", "2", priority="middle")), ("b", pod("y", "2", priority="low"))]),
     Case("as few as possible", [node("a", "4"), node("b", "4")], [pod("vip", "2", priority="high")],
@@ -273,7 +270,7 @@ CASES = [
     Case("strict profile", [*[{**each, "metadata": {**each["metadata"], "labels": {**each["metadata"]["labels"], "disk": "ssd"}}}
                               for each in ZONED[:4]], *ZONED[4:]],
          [pod("one", labels=WEB, owner={"apiVersion": "v1", "kind": "X", "name": "x", "uid": "u"}),
-          pod("two", asks={"example.com/ignored": "5"}), pod("three", affinity=on(asks("zone", "In", "c"))), pod("db", labels=DB)],
+          pod("three", affinity=on(asks("zone", "In", "c"))), pod("db", labels=DB)],
          [("a1", pod("x", labels=WEB)), ("a2", pod("y", affinity=near("zone", labels=DB)))],
          [("services", {"metadata": {"name": "web", "namespace": "default"}, "spec": {"selector": WEB, "ports": [{"port": 80}]}})],
          profile="-strict"),

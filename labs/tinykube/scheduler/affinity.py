@@ -35,23 +35,14 @@ class NodeTerm(NamedTuple):
 
 def node_terms(selector: Object | None) -> tuple[NodeTerm, ...] | None:
     """The ways that a nodeSelector leaves open; None if there is none, and any node is right."""
-    if selector is None:
-        return None
-    return tuple(NodeTerm(selector_of({"matchExpressions": term.get("matchExpressions")}),
-                          selector_of({"matchExpressions": term.get("matchFields")}))
-                 for term in selector.get("nodeSelectorTerms") or ())
+    return None if selector is None else tuple(
+        NodeTerm(*(selector_of({"matchExpressions": term.get(field)}) for field in ("matchExpressions", "matchFields")))
+        for term in selector.get("nodeSelectorTerms") or ())
 
 
 def required_nodes(pod: PodInfo) -> tuple[NodeTerm, ...] | None:
     """The terms of which a node has to meet one."""
     return node_terms(dig(pod.pod, "spec", "affinity", "nodeAffinity", REQUIRED))
-
-
-def preferred_nodes(pod: PodInfo) -> list[tuple[int, NodeTerm]]:
-    """The terms that a node had better meet, each with its weight."""
-    rules = dig(pod.pod, "spec", "affinity", "nodeAffinity", PREFERRED, default=[])
-    return [(rule["weight"], term) for rule in rules
-            for term in node_terms({"nodeSelectorTerms": [rule["preference"]]}) or ()]
 
 
 def wanted_node(pod: PodInfo, node: NodeInfo) -> Reasons:
@@ -71,10 +62,10 @@ def named_nodes(pod: PodInfo) -> frozenset[str] | None:
 
 def node_preference(pod: PodInfo, candidates: Candidates) -> Weighted | None:
     """Points for each preferred term that a node meets."""
-    terms = pod.worked_out(preferred_nodes)
-    if not terms:
-        return None
-    return Weighted(lambda pod, node: sum(weight for weight, term in terms if term.picks(node)), 1, most_is_best)
+    terms = [(rule["weight"], term) for rule in dig(pod.pod, "spec", "affinity", "nodeAffinity", PREFERRED, default=[])
+             for term in node_terms({"nodeSelectorTerms": [rule["preference"]]}) or ()]
+    return Weighted(lambda pod, node: sum(weight for weight, term in terms if term.picks(node)), 1,
+                    most_is_best) if terms else None
 
 
 def node_affinity_plugin(args: Object) -> Plugin:
@@ -165,15 +156,8 @@ def pod_affinity_plugin(args: Object) -> Plugin:
         return Weighted(lambda pod, node: sum(points.get((key, node.labels.get(key, "")), 0) for key in keys), 1,
                         between_extremes)
 
-    def closer(pod: PodInfo, change: Change, cache: Cache) -> bool:
-        spaces = cache.objects["namespaces"]
-        return change.pod is not None and any(term.kind == "must" and term.picks(change.pod, spaces)
-                                              for term in pod.worked_out(terms_of))
-
-    def freer(pod: PodInfo, change: Change, cache: Cache) -> bool:
-        spaces, other = cache.objects["namespaces"], change.pod
-        return other is not None and (
-            any(term.kind == "must not" and term.picks(other, spaces) for term in pod.worked_out(terms_of))
-            or any(term.kind == "must not" and term.picks(pod, spaces) for term in other.worked_out(terms_of)))
-    return Plugin("InterPodAffinity", pod_affinity, preference, 2,
-                  {"bound": closer, "gone": freer, "node": lambda pod, change, cache: True})
+    def helps(cache: Cache, change: Change, pod: PodInfo) -> bool:
+        spaces, other, kind = cache.objects["namespaces"], change.pod, "must" if change.kind == "bound" else "must not"
+        return other is None or any(term.kind == kind and term.picks(other, spaces) for term in pod.worked_out(terms_of)) or (
+            kind == "must not" and any(term.kind == kind and term.picks(pod, spaces) for term in other.worked_out(terms_of)))
+    return Plugin("InterPodAffinity", pod_affinity, preference, 2, dict.fromkeys(("node", "bound", "gone"), helps))

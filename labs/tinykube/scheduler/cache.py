@@ -6,11 +6,9 @@ Genuine counterpart: kube-scheduler's internal cache, with its assumed pods.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from tinykube.machinery.objects import Object, name
+from tinykube.machinery.objects import Object, labels, name, uid
 from tinykube.scheduler.index import Index
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
 
@@ -85,6 +83,18 @@ class Cache:
         self.place(pod, node)
         self.assumed.add(pod.uid)
 
+    def confirm(self, obj: Object, node: str) -> PodInfo:
+        """The server says that a pod is on a node. What was assumed of it, and is so, need not be counted anew."""
+        pod = self.pod(uid(obj))
+        if pod and uid(obj) in self.assumed and self.places[pod.uid] == node and pod.labels == labels(obj):
+            self.assumed.discard(pod.uid)
+            pod.pod = obj
+        else:
+            pod = PodInfo.of(obj)
+            self.place(pod, node)
+        self.nominate(pod, "")
+        return pod
+
     def forget(self, pod: PodInfo) -> PodInfo | None:
         """The binding failed: what was assumed is not so."""
         return self.remove(pod.uid) if pod.uid in self.assumed else None
@@ -95,15 +105,3 @@ class Cache:
         if node:
             self.waits_for[pod.uid] = node
             self.nominated[node][pod.uid] = pod
-
-    @contextmanager
-    def imagine(self, node: NodeInfo, extra: Iterable[PodInfo]) -> Iterator[None]:
-        """For a while, count some pods as if they were on a node."""
-        added = [pod for pod in extra if pod.uid not in self.places]
-        for pod in added:
-            self.place(pod, node.name)
-        try:
-            yield
-        finally:
-            for pod in added:
-                self.remove(pod.uid)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml
 
@@ -15,15 +15,16 @@ from tinykube.client.leader import Times
 from tinykube.machinery.objects import Object
 from tinykube.scheduler.framework import Plugin, Profile
 from tinykube.scheduler.intree import IN_TREE, Factory
+from tinykube.scheduler.queue import FIRST_BACKOFF, LONGEST_BACKOFF
 
 VERSION, KIND = "kubescheduler.config.k8s.io/v1", "KubeSchedulerConfiguration"
-ELSEWHERE = {"SchedulingGates", "PrioritySort", "DefaultBinder", "NodeVolumeLimits", "VolumeZone", "DynamicResources",
-             "NodeDeclaredFeatures", "GangScheduling"}       # genuine names: built into the loop here, or left out
-TOP = {"apiVersion", "kind", "parallelism", "leaderElection", "clientConnection", "percentageOfNodesToScore",
-       "podInitialBackoffSeconds", "podMaxBackoffSeconds", "profiles", "extenders", "enableProfiling",
-       "enableContentionProfiling", "healthzBindAddress", "metricsBindAddress", "delayCacheUntilActive"}
+DEFAULT = f"apiVersion: {VERSION}\nkind: {KIND}\n"
+TOP = {"apiVersion", "kind", "parallelism", "leaderElection", "clientConnection", "percentageOfNodesToScore", "profiles",
+       "podInitialBackoffSeconds", "podMaxBackoffSeconds", "enableProfiling", "enableContentionProfiling", "extenders"}
 POINTS = {"multiPoint", "preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve",
-          "permit", "preBind", "bind", "postBind", "placementGenerate", "placementScore"}
+          "permit", "preBind", "bind", "postBind"}
+BUILT_IN = {"SchedulingGates", "PrioritySort", "DefaultBinder", "NodeVolumeLimits", "VolumeRestrictions", "VolumeZone",
+            "DynamicResources", "NodeDeclaredFeatures", "GangScheduling"}      # part of the loop here, or left out
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -32,30 +33,28 @@ class Configuration:
     """What a scheduler runs with. Without any file: the genuine defaults."""
 
     profiles: dict[str, Profile]
-    first_backoff: float = 1.0             # seconds
-    longest_backoff: float = 10.0
-    leader_election: bool = True
-    lease: tuple[str, str] = ("kube-system", "kube-scheduler")
-    times: Times = field(default_factory=Times)
+    backoff: tuple[float, float]                  # seconds: the first, the longest
+    leader_election: bool
+    lease: tuple[str, str]                        # namespace, name
+    times: Times
 
 
-def read(text: str, plugins: Mapping[str, Factory] = {}) -> Configuration:
+def read(text: str = DEFAULT, plugins: Mapping[str, Factory] = {}) -> Configuration:
     """Read a configuration file; `plugins` are more than the in-tree ones. Raises ValueError that names what is wrong."""
     config = yaml.safe_load(text) or {}
     if (config.get("apiVersion"), config.get("kind")) != (VERSION, KIND):
         raise ValueError(f"expected apiVersion {VERSION} and kind {KIND}, "
                          f"not {config.get('apiVersion')!r} and {config.get('kind')!r}")
     check("", config, TOP)
-    election = config.get("leaderElection") or {}
-    defaults = Configuration({})
-    share = config.get("percentageOfNodesToScore") or 0
+    election, share = config.get("leaderElection") or {}, config.get("percentageOfNodesToScore") or 0
     profiles = [profile(each, share, {**IN_TREE, **plugins}) for each in config.get("profiles") or [{}]]
     if len({each.name for each in profiles}) < len(profiles):
         raise ValueError("profiles: each needs a schedulerName of its own")
     return Configuration(
-        {each.name: each for each in profiles}, config.get("podInitialBackoffSeconds", 1),
-        config.get("podMaxBackoffSeconds", 10), election.get("leaderElect", True),
-        (election.get("resourceNamespace", defaults.lease[0]), election.get("resourceName", defaults.lease[1])),
+        {each.name: each for each in profiles},
+        (config.get("podInitialBackoffSeconds", FIRST_BACKOFF), config.get("podMaxBackoffSeconds", LONGEST_BACKOFF)),
+        election.get("leaderElect", True),
+        (election.get("resourceNamespace", "kube-system"), election.get("resourceName", "kube-scheduler")),
         Times(int(seconds(election.get("leaseDuration", "15s"))), seconds(election.get("renewDeadline", "10s")),
               seconds(election.get("retryPeriod", "2s"))))
 
@@ -79,7 +78,7 @@ def profile(entry: Object, percentage: int, registry: Mapping[str, Factory]) -> 
     check("plugins.", points, POINTS)
     args = {each["name"]: each.get("args") or {} for each in entry.get("pluginConfig") or ()}
     named = {each["name"] for point in points.values() for each in point.get("enabled") or ()}
-    for wrong in sorted(named.union(args) - set(registry) - ELSEWHERE):
+    for wrong in sorted(named.union(args) - set(registry) - BUILT_IN):
         raise ValueError(f"plugin {wrong!r} does not exist in the registry: there are {', '.join(sorted(registry))}")
     made = {name: factory(args.get(name, {})) for name, factory in registry.items() if name in IN_TREE or name in named}
     defaults = {name: plugin.weight for name, plugin in made.items() if name in IN_TREE}
@@ -97,8 +96,3 @@ def merged(before: dict[str, int], point: Object, made: Mapping[str, Plugin]) ->
     enabled = {each["name"]: each.get("weight") or made[each["name"]].weight or 1
                for each in point.get("enabled") or () if each["name"] in made}
     return {name: enabled.pop(name, weight) for name, weight in kept.items()} | enabled
-
-
-def default() -> Configuration:
-    """The configuration of a scheduler that was told nothing."""
-    return read(f"apiVersion: {VERSION}\nkind: {KIND}\n")

@@ -6,7 +6,7 @@ Genuine counterpart: findNodesThatFitPod, prioritizeNodes and selectHost of kube
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -27,6 +27,7 @@ class Decision:
     message: str = ""
     looked_at: int = 0
     fitting: list[NodeInfo] = field(default_factory=list)
+    turned_away_by: tuple[Hashable, ...] = ()                     # the rule that rejected the pod, whatever the node
 
 
 def why_not(pod: PodInfo, node: NodeInfo, filters: Sequence[Filter]) -> Reasons:

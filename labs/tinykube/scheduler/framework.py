@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
-from tinykube.machinery.objects import Object
 from tinykube.scheduler.cache import Cache
 from tinykube.scheduler.decide import why_not
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo, likeness
@@ -26,7 +25,7 @@ class Rejected(Exception):
 
 
 class Change(NamedTuple):
-    """Something that happened: a kind of change, and the node, pod or other object that it happened to.
+    """Something that happened: a kind of change, and the node or pod that it happened to.
 
     Kinds are `node` (appeared or changed), `lost` (a node), `bound` and `gone` (a pod on a node), or a plural.
     """
@@ -34,7 +33,6 @@ class Change(NamedTuple):
     kind: str
     node: NodeInfo | None = None
     pod: PodInfo | None = None
-    obj: Object | None = None
 
 
 class Candidates(NamedTuple):
@@ -44,7 +42,7 @@ class Candidates(NamedTuple):
     nodes: Sequence[NodeInfo]
 
 
-Hint = Callable[[PodInfo, Change, Cache], bool]
+Hint = Callable[[Cache, Change, PodInfo], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Plugin:
 
 def passes_now(filter: Filter) -> Mapping[str, Hint]:
     """Hints of a plain filter: a change on a node helps those whom the filter now lets pass there."""
-    def helps(pod: PodInfo, change: Change, cache: Cache) -> bool:
+    def helps(cache: Cache, change: Change, pod: PodInfo) -> bool:
         return change.node is not None and not filter(pod, change.node)
     return {"node": helps, "gone": helps}
 
@@ -96,17 +94,13 @@ class Profile:
         for plugin in self.filters:
             if plugin.narrows and (names := plugin.narrows(pod)) is not None:
                 found.insert(0, (plugin, outside(names, plugin.name)))
-            if plugin.filters and (filter := self.asked(plugin, pod, cache)):
+            try:
+                filter = plugin.filters and plugin.filters(pod, cache)
+            except Rejected as rejected:
+                raise Rejected(*rejected.args, plugin) from None
+            if filter:
                 found.append((plugin, filter))
         return found
-
-    def asked(self, plugin: Plugin, pod: PodInfo, cache: Cache) -> Filter | None:
-        """A plugin's filter for one pod. A plugin that rejects the pod altogether is named in the exception."""
-        assert plugin.filters
-        try:
-            return plugin.filters(pod, cache)
-        except Rejected as rejected:
-            raise Rejected(*rejected.args, plugin) from None
 
     def ranking(self, pod: PodInfo, candidates: Candidates) -> list[Weighted]:
         """The scores for one pod, each with its weight."""

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from tinykube.machinery.objects import Object, dig, labels, name
+from tinykube.machinery.objects import Object, dig, labels
 from tinykube.machinery.selectors import LabelSelector, Requirement, selector_of
 from tinykube.scheduler.nodeinfo import PodInfo
 
@@ -59,12 +59,6 @@ def terms_of(pod: PodInfo) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def claims_of(pod: PodInfo) -> tuple[str, ...]:
-    """The names of the PersistentVolumeClaims that a pod's volumes are."""
-    named = [(dig(volume, "persistentVolumeClaim", "claimName"), volume) for volume in pod.pod["spec"].get("volumes") or ()]
-    return tuple(claim or f"{name(pod.pod)}-{volume['name']}" for claim, volume in named if claim or "ephemeral" in volume)
-
-
 def term(rule: Object, pod: PodInfo, kind: str, weight: int) -> Term:
     """Read one podAffinityTerm. Without any word on namespaces it is about the pod's own."""
     wider = selector_of(rule["namespaceSelector"]) if rule.get("namespaceSelector") is not None else None
@@ -86,7 +80,6 @@ class Index:
         self.pods: defaultdict[str, dict[str, tuple[PodInfo, str]]] = defaultdict(dict)
         self.tallies: defaultdict[str, dict[tuple[LabelSelector, bool], Tally]] = defaultdict(dict)
         self.held: defaultdict[str, dict[Term, Tally]] = defaultdict(dict)
-        self.claims: Tally = Counter()           # a claim's key -> how many pods use it
         self.looked_at = 0                       # pods that were looked at so far, for those who count the work
 
     def add(self, pod: PodInfo, node: str) -> None:
@@ -105,8 +98,6 @@ class Index:
         for (selector, staying), tally in self.tallies[pod.namespace].items():
             if selector.matches(pod.labels) and not (staying and leaving(pod)):
                 bump(tally, node, by)
-        for claim in pod.worked_out(claims_of):
-            bump(self.claims, f"{pod.namespace}/{claim}", by)
         for term in pod.worked_out(terms_of):
             for place in [ANYWHERE] if term.wider is not None else term.namespaces:
                 bump(self.held[place].setdefault(term, Counter()), node, by)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tinykube.machinery.objects import Object, dig
+from tinykube.machinery.objects import Object
 from tinykube.scheduler import plugins
 from tinykube.scheduler.affinity import node_affinity_plugin, pod_affinity_plugin
-from tinykube.scheduler.framework import Candidates, Plugin, passes_now, plain
+from tinykube.scheduler.framework import Candidates, Plugin, plain
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
 from tinykube.scheduler.plugins import PASSED, SCORES, Reasons, Score, Weighted
 from tinykube.scheduler.spread import spread_plugin
-from tinykube.scheduler.volumes import restrictions_plugin, volumes_plugin
+from tinykube.scheduler.volumes import volumes_plugin
 
 SMALL_IMAGE, LARGE_IMAGE = 23 << 20, 1000 << 20
 Port = tuple[str, str, int]
@@ -31,24 +31,17 @@ def host_ports(pod: PodInfo) -> frozenset[Port]:
                      if port.get("hostPort"))
 
 
-def clash(one: Port, other: Port) -> bool:
+def clashes(one: Port, other: Port) -> bool:
     """Whether two pods on one node can't both have their port."""
     return one[1:] == other[1:] and (one[0] == other[0] or "0.0.0.0" in (one[0], other[0]))
 
 
 def ports_free(pod: PodInfo, node: NodeInfo) -> Reasons:
     """Keep off nodes where another pod has a port that this one takes. Like NodePorts."""
-    if "ports" not in node.known:
-        node.known["ports"] = [port for other in node.pods.values() for port in other.worked_out(host_ports)]
-    if any(clash(mine, taken) for mine in pod.worked_out(host_ports) for taken in node.known["ports"]):
-        return ["node(s) didn't have free ports for the requested pod ports"]
-    return PASSED
-
-
-def ports_plugin(args: Object) -> Plugin:
-    """NodePorts."""
-    return Plugin("NodePorts", lambda pod, cache: ports_free if pod.worked_out(host_ports) else None,
-                  hints=passes_now(ports_free), same=True)
+    mine = pod.worked_out(host_ports)
+    taken = [port for other in node.pods.values() for port in other.worked_out(host_ports)] if mine else []
+    clash = any(clashes(one, other) for one in mine for other in taken)
+    return ["node(s) didn't have free ports for the requested pod ports"] if clash else PASSED
 
 
 def images_of(pod: PodInfo) -> tuple[str, ...]:
@@ -72,44 +65,30 @@ def image_locality(pod: PodInfo, candidates: Candidates) -> Weighted | None:
     return Weighted(there, 1)
 
 
-def share(pod: PodInfo, node: NodeInfo, what: str) -> tuple[int, int]:
-    """How much of a resource would be promised with the pod, as scores count, and how much the node offers."""
-    counted = {"cpu": node.counted_cpu + pod.counted[0], "memory": node.counted_memory + pod.counted[1]}
-    return counted.get(what, node.requested[what] + pod.requests.get(what, 0)), node.allocatable.get(what, 0)
+def resources_plugin(args: Object) -> Plugin:
+    """NodeResourcesFit: whether full nodes are better or empty ones, and which resources count how much."""
+    strategy = args.get("scoringStrategy") or {}
+    score = Weighted(by_strategy(strategy), 1) if strategy else SCORES[1]
+    return replace(plain("NodeResourcesFit", plugins.resources_fit, score), same=True)
 
 
 def by_strategy(strategy: Object) -> Score:
     """The score that a scoringStrategy names: LeastAllocated or MostAllocated, over resources with weights."""
-    weights = {each["name"]: each.get("weight") or 1 for each in strategy.get("resources") or ()}
-    most = strategy["type"] == "MostAllocated"
+    kind, weights = strategy["type"], {each["name"]: each.get("weight", 1) for each in strategy["resources"]}
+    if kind not in ("LeastAllocated", "MostAllocated"):
+        raise ValueError(f"scoringStrategy.type: {kind}: this scheduler has LeastAllocated and MostAllocated")
 
     def score(pod: PodInfo, node: NodeInfo) -> float:
+        counted = {"cpu": node.counted_cpu + pod.counted[0], "memory": node.counted_memory + pod.counted[1]}
         points, heavy = 0, 0
         for what, weight in weights.items():
-            used, offered = share(pod, node, what)
-            if offered and (what in ("cpu", "memory") or pod.requests.get(what)):
-                points += weight * (100 * (min(used, offered) if most else max(0, offered - used)) // offered)
+            offered, asked = node.allocatable.get(what, 0), pod.requests.get(what, 0)
+            used = min(offered, counted.get(what, node.requested[what] + asked))
+            if offered and (asked or what in counted):
+                points += weight * (100 * (used if kind == "MostAllocated" else offered - used) // offered)
                 heavy += weight
         return points // heavy if heavy else 0
     return score
-
-
-def resources_plugin(args: Object) -> Plugin:
-    """NodeResourcesFit: which resources are not looked at, and whether full nodes are better or empty ones."""
-    ignored = {f"Insufficient {what}" for what in args.get("ignoredResources") or ()}
-    groups = tuple(f"Insufficient {group}/" for group in args.get("ignoredResourceGroups") or ())
-
-    def fits(pod: PodInfo, node: NodeInfo) -> Reasons:
-        reasons = plugins.resources_fit(pod, node)
-        left = [reason for reason in reasons if reason not in ignored and not reason.startswith(groups)]
-        return type(reasons)(left)
-    filter = fits if ignored or groups else plugins.resources_fit
-    strategy = {"type": "LeastAllocated", "resources": [{"name": "cpu"}, {"name": "memory"}],
-                **dig(args, "scoringStrategy", default={})}
-    if strategy["type"] not in ("LeastAllocated", "MostAllocated"):
-        raise ValueError(f"scoringStrategy.type: {strategy['type']}: this scheduler has LeastAllocated and MostAllocated")
-    score = Weighted(by_strategy(strategy), 1) if "scoringStrategy" in args else SCORES[1]
-    return replace(plain("NodeResourcesFit", filter, score), same=True)
 
 
 def rule(name: str, filter: plugins.Filter | None = None, score: Weighted | None = None) -> Factory:
@@ -118,12 +97,11 @@ def rule(name: str, filter: plugins.Filter | None = None, score: Weighted | None
 
 
 IN_TREE: Mapping[str, Factory] = {
-    "NodeUnschedulable": rule("NodeUnschedulable", plugins.node_unschedulable),
-    "NodeName": rule("NodeName", plugins.node_name),
-    "TaintToleration": rule("TaintToleration", plugins.taint_toleration, SCORES[0]),
-    "NodeAffinity": node_affinity_plugin, "NodePorts": ports_plugin, "NodeResourcesFit": resources_plugin,
-    "VolumeRestrictions": restrictions_plugin, "VolumeBinding": volumes_plugin, "PodTopologySpread": spread_plugin,
-    "InterPodAffinity": pod_affinity_plugin,
+    **{name: rule(name, filter, score) for name, filter, score in (
+        ("NodeUnschedulable", plugins.node_unschedulable, None), ("NodeName", plugins.node_name, None),
+        ("TaintToleration", plugins.taint_toleration, SCORES[0]))},
+    "NodeAffinity": node_affinity_plugin, "NodePorts": rule("NodePorts", ports_free), "NodeResourcesFit": resources_plugin,
+    "VolumeBinding": volumes_plugin, "PodTopologySpread": spread_plugin, "InterPodAffinity": pod_affinity_plugin,
     "NodeResourcesBalancedAllocation": rule("NodeResourcesBalancedAllocation", None, SCORES[2]),
     "ImageLocality": lambda args: Plugin("ImageLocality", scores=image_locality),
     "DefaultPreemption": lambda args: Plugin("DefaultPreemption"),

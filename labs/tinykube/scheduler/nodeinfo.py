@@ -50,14 +50,11 @@ def requests_of(pod: Object, least: Amounts | None = None) -> Amounts:
     beside: Amounts = {}
     peaks = []
     for container in spec.get("initContainers") or []:
-        wants = {**assumed, **amounts(dig(container, "resources", "requests"))}
-        peaks.append(total([beside, wants]))
+        peaks.append(total([beside, {**assumed, **amounts(dig(container, "resources", "requests"))}]))
         if container.get("restartPolicy") == "Always":      # a sidecar: it stays
             beside = peaks[-1]
-    asked = total([asked, beside])
-    for peak in peaks:
-        for what, amount in peak.items():
-            asked[what] = max(asked.get(what, 0), amount)
+    peaks.append(total([asked, beside]))
+    asked = {what: max(peak.get(what, 0) for peak in peaks) for peak in peaks for what in peak}
     return total([asked | ({} if least else amounts(dig(spec, "resources", "requests"))), amounts(spec.get("overhead"))])
 
 

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tinykube.machinery.objects import Object, dig, labels, name, namespace
+from tinykube.machinery.objects import Object, dig, name, namespace
 from tinykube.machinery.selectors import selector_of
 from tinykube.scheduler.cache import Cache
 from tinykube.scheduler.decide import NO_VICTIMS, why_not
 from tinykube.scheduler.framework import Profile
 from tinykube.scheduler.index import leaving
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo
-from tinykube.scheduler.plugins import Filter, Never, Reasons
+from tinykube.scheduler.plugins import PASSED, Filter, Never, Reasons
 
 CANDIDATES, SHARE = 100, 10         # nodes to try in thought: as many, or that share (percent) of them
 LOWEST = 1 << 31                    # added to priorities before they are summed up, so that each pod counts
@@ -35,17 +35,19 @@ class Room:
 def filters_for(pod: PodInfo, profile: Profile, cache: Cache) -> list[Filter]:
     """The filters as things are now, with those counted in who wait for room on a node and come before this pod."""
     filters = profile.rules(pod, cache)
+    if not cache.waits_for:
+        return filters
 
     def with_nominated(pod: PodInfo, node: NodeInfo) -> Reasons:
         first = [other for other in cache.nominated[node.name].values()
                  if other.priority >= pod.priority and other.uid != pod.uid]
-        if first:
-            with cache.imagine(node, first):
-                reasons = why_not(pod, node, profile.rules(pod, cache))
-            if reasons:
-                return reasons
-        return why_not(pod, node, filters)
-    return [with_nominated] if cache.waits_for else filters
+        for other in first:
+            cache.place(other, node.name)
+        reasons = why_not(pod, node, profile.rules(pod, cache)) if first else PASSED
+        for other in first:
+            cache.remove(other.uid)
+        return reasons or why_not(pod, node, filters)
+    return [with_nominated]
 
 
 def not_eligible(pod: PodInfo, reasons: dict[str, Reasons], cache: Cache) -> str:
@@ -120,16 +122,12 @@ def started(pod: PodInfo) -> str:
 
 def over_budget(pods: Sequence[PodInfo], budgets: list[Object]) -> set[PodInfo]:
     """Those of some pods, in their order, whose going a PodDisruptionBudget would not allow any more."""
-    allowed = [dig(budget, "status", "disruptionsAllowed", default=0) for budget in budgets]
     over = set()
-    for pod in pods:
-        for number, budget in enumerate(budgets):
-            selector = selector_of(budget["spec"].get("selector"))
-            if (namespace(budget) == pod.namespace and pod.labels and selector and selector.matches(labels(pod.pod))
-                    and name(pod.pod) not in dig(budget, "status", "disruptedPods", default={})):
-                allowed[number] -= 1
-                if allowed[number] < 0:
-                    over.add(pod)
+    for budget in budgets:
+        selector, status = selector_of(budget["spec"].get("selector")), budget.get("status") or {}
+        picked = [pod for pod in pods if namespace(budget) == pod.namespace and selector and selector.matches(pod.labels)
+                  and name(pod.pod) not in status.get("disruptedPods", {})]
+        over.update(picked[max(0, status.get("disruptionsAllowed", 0)):])
     return over
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import Coroutine
 from functools import partial
 from random import Random
+from typing import Any
 
 from tinykube.client.events import EventRecorder
 from tinykube.client.leader import LeaderElector, within
@@ -21,22 +23,21 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, dig, key_of, timestamp, uid
 from tinykube.scheduler import volumes
 from tinykube.scheduler.cache import Cache
-from tinykube.scheduler.config import Configuration, default
+from tinykube.scheduler.config import Configuration, read
 from tinykube.scheduler.decide import Decision, choose, explain, find, refusal, why_not
-from tinykube.scheduler.framework import Candidates, Change, Hint, Plugin, Profile, Rejected
+from tinykube.scheduler.framework import Candidates, Change, Plugin, Profile, Rejected
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo, finished
 from tinykube.scheduler.preempt import Room, filters_for, make_room, not_eligible, preempted
 from tinykube.scheduler.queue import SchedulingQueue, Waiting
 
 UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 BINDINGS_AT_ONCE = 64
-FORGOTTEN_AFTER, LOOK_EVERY = 300.0, 30.0      # seconds: of pods that nothing wakes
-PATIENCE = 600.0                               # seconds for a volume to be bound
-ALSO = {"namespaces": "/api/v1", "services": "/api/v1", "replicationcontrollers": "/api/v1",
-        "persistentvolumes": "/api/v1", "persistentvolumeclaims": "/api/v1", "replicasets": "/apis/apps/v1",
-        "statefulsets": "/apis/apps/v1", "storageclasses": "/apis/storage.k8s.io/v1",
-        "poddisruptionbudgets": "/apis/policy/v1"}
-DECIDES = ("spec",), ("metadata", "labels"), ("status", "allocatable"), ("status", "images")
+FORGOTTEN_AFTER, LOOK_EVERY, PATIENCE = 300.0, 30.0, 600.0      # seconds: for pods that nothing wakes; for volumes
+ALSO = {"namespaces": "/api/v1", "services": "/api/v1", "replicationcontrollers": "/api/v1", "persistentvolumes": "/api/v1",
+        "persistentvolumeclaims": "/api/v1", "replicasets": "/apis/apps/v1", "statefulsets": "/apis/apps/v1",
+        "storageclasses": "/apis/storage.k8s.io/v1", "poddisruptionbudgets": "/apis/policy/v1"}
+NODE_DECIDES = ("spec",), ("metadata", "labels"), ("status", "allocatable"), ("status", "images")
+POD_DECIDES = ("metadata", "labels"), ("metadata", "deletionTimestamp"), ("spec",), ("status", "phase")
 
 
 class Scheduler:
@@ -45,22 +46,19 @@ class Scheduler:
     def __init__(self, client: Client, *, clock: Clock, random: Random, log: EventLog,
                  config: Configuration | None = None, elector: LeaderElector | None = None) -> None:
         self.client, self.clock, self.random, self.log, self.elector = client, clock, random, log, elector
-        self.config = config or default()
-        self.profiles = self.config.profiles
-        self.cache = Cache()
-        self.queue = SchedulingQueue(clock, self.config.first_backoff, self.config.longest_backoff)
+        self.config = config or read()
+        self.profiles, self.cache = self.config.profiles, Cache()
+        self.queue = SchedulingQueue(clock, *self.config.backoff)
         self.recorders = {name: EventRecorder(client, name, clock=clock, log=log) for name in self.profiles}
         client.prefixes |= ALSO
         self.reflectors = {what: Reflector(client, what, clock=clock, random=random, log=log,
                                            field_selector=UNFINISHED if what == "pods" else None)
                            for what in ("nodes", "pods", *ALSO)}
-        self.hints: defaultdict[str, list[tuple[Plugin, Hint]]] = defaultdict(list)
-        for plugin in {plugin: None for profile in self.profiles.values() for plugin in profile.filters}:
-            for kind, hint in plugin.hints.items():
-                self.hints[kind].append((plugin, hint))
+        self.interested: defaultdict[str, dict[Plugin, None]] = defaultdict(dict)      # kind of change -> rules with a hint
+        for kind, plugin in [(kind, each) for profile in self.profiles.values() for each in profile.filters for kind in each.hints]:
+            self.interested[kind][plugin] = None
         self.tasks: set[asyncio.Task[None]] = set()
-        self.claims_changed = asyncio.Event()
-        self.slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
+        self.claims_changed, self.slots = asyncio.Event(), asyncio.Semaphore(BINDINGS_AT_ONCE)
         self.next_node = 0
 
     async def start(self) -> None:
@@ -68,9 +66,8 @@ class Scheduler:
         self.reflectors["nodes"].start(self.on_node, self.on_node_change, self.on_node_gone)
         self.reflectors["pods"].start(self.on_pod, self.on_pod_change, self.on_pod_gone)
         for what in ALSO:
-            on_change = partial(self.on_object, what)
-            self.reflectors[what].start(on_change, lambda before, after, tell=on_change: tell(after),
-                                        partial(self.on_object_gone, what))
+            on_object = partial(self.on_object, what)
+            self.reflectors[what].start(on_object, on_object, partial(self.on_object_gone, what))
         self.spawn(self.lead())
         self.spawn(self.look_after_forgotten())
         self.log.add("scheduler", "started", name=", ".join(self.profiles))
@@ -82,10 +79,9 @@ class Scheduler:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()),
                              *(recorder.stop() for recorder in self.recorders.values()))
-        self.queue.close()
         self.log.add("scheduler", "stopped", name=", ".join(self.profiles))
 
-    def spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the loop, and keep hold of it."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
@@ -103,18 +99,18 @@ class Scheduler:
 
     def on_node_change(self, before: Object, after: Object) -> None:
         """A node changed. Heartbeats are changes too, but not of anything that we decide by."""
-        if any(dig(before, *path) != dig(after, *path) for path in DECIDES):
+        if any(dig(before, *path) != dig(after, *path) for path in NODE_DECIDES):
             self.on_node(after)
 
     def on_node_gone(self, node: Object) -> None:
         """A node is gone: where there are fewer places, pods may be spread evenly that were not."""
         self.look_again(Change("lost", self.cache.drop_node(node)))
 
-    def on_object(self, what: str, obj: Object) -> None:
-        """Something else that rules look at appeared or changed."""
-        self.cache.objects[what][key_of(obj)] = obj
+    def on_object(self, what: str, *versions: Object) -> None:
+        """Something else that rules look at appeared or changed; the last version counts."""
+        self.cache.objects[what][key_of(versions[-1])] = versions[-1]
         self.claims_changed.set()
-        self.look_again(Change(what, obj=obj))
+        self.look_again(Change(what))
 
     def on_object_gone(self, what: str, obj: Object) -> None:
         """It is gone."""
@@ -122,34 +118,32 @@ class Scheduler:
 
     def look_again(self, change: Change) -> None:
         """Wake the pods that a change may help, by the word of the rules that turned them away."""
-        for plugin, hint in self.hints[change.kind]:
+        for plugin in self.interested[change.kind]:
             if self.queue.parked[plugin]:
-                self.queue.wake(plugin, partial(asked, hint, change, self.cache))
+                self.queue.wake(plugin, partial(plugin.hints[change.kind], self.cache, change))
 
     def on_pod(self, pod: Object) -> None:
         """A pod appeared: count it if it has a node, queue it if it waits for us."""
         if finished(pod):
-            self.on_pod_gone(pod)
-        elif node := pod["spec"].get("nodeName"):
+            return self.on_pod_gone(pod)
+        if node := pod["spec"].get("nodeName"):
             self.queue.remove(uid(pod))
-            info = PodInfo.of(pod)
-            self.cache.nominate(info, "")
-            self.cache.place(info, node)
-            self.look_again(Change("bound", self.cache.nodes.get(node), info))
+            new = uid(pod) not in self.cache.places or uid(pod) in self.cache.assumed
+            info = self.cache.confirm(pod, node)
+            if new:
+                self.look_again(Change("bound", self.cache.nodes.get(node), info))
         elif self.is_ours(pod):
             info = PodInfo.of(pod)
             self.cache.nominate(info, dig(pod, "status", "nominatedNodeName", default=""))
             self.queue.add(info)
+        return None
 
     def on_pod_change(self, before: Object, after: Object) -> None:
         """A pod changed. That we marked it unschedulable ourselves is no reason to try it again."""
-        meta = ("metadata", "labels"), ("metadata", "deletionTimestamp"), ("spec",), ("status", "phase")
-        if any(dig(before, *path) != dig(after, *path) for path in meta):
+        if any(dig(before, *path) != dig(after, *path) for path in POD_DECIDES):
             self.on_pod(after)
-        elif info := self.cache.pod(uid(after)):
+        elif info := self.cache.pod(uid(after)) or self.queue.info(uid(after)):
             info.pod = after
-        elif waiting := self.queue.waiting.get(uid(after)):
-            waiting.info.pod = after
 
     def on_pod_gone(self, pod: Object) -> None:
         """A pod is gone or finished: what it held is free."""
@@ -161,8 +155,7 @@ class Scheduler:
 
     def is_ours(self, pod: Object) -> bool:
         """Whether this pod wants a node, now, and from this scheduler."""
-        spec = pod["spec"]
-        return (spec.get("schedulerName", "default-scheduler") in self.profiles and not spec.get("schedulingGates")
+        return (scheduler_of(pod) in self.profiles and not pod["spec"].get("schedulingGates")
                 and not dig(pod, "metadata", "deletionTimestamp") and uid(pod) not in self.cache.assumed)
 
     async def run(self) -> None:
@@ -179,21 +172,10 @@ class Scheduler:
             await self.clock.sleep(LOOK_EVERY)
             self.queue.wake_older(FORGOTTEN_AFTER)
 
-    def profile_of(self, pod: PodInfo) -> Profile:
-        """The profile that a pod asks for by schedulerName."""
-        return self.profiles[pod.pod["spec"].get("schedulerName", "default-scheduler")]
-
     def schedule(self, waiting: Waiting) -> None:
         """Decide on one pod. No await between looking and assuming, so nothing changes in between."""
-        pod, profile = waiting.info, self.profile_of(waiting.info)
-        try:
-            decision = self.decide(pod, profile)
-            waiting.turned_away_by = self.turned_away_by(pod, decision, profile)
-        except Rejected as rejected:
-            text, plugin = rejected.args
-            decision = Decision(message=f"0/{len(self.cache.order)} nodes are available: {text}."
-                                        f"{' not found' if profile.preempts else ''}")      # as the genuine one says it
-            waiting.turned_away_by = plugin,
+        pod, profile = waiting.info, self.profiles[scheduler_of(waiting.info.pod)]
+        decision, room = self.decide(pod, profile), Room()
         self.log.add("scheduler", "decided", pod=pod.key, node=decision.node.name if decision.node else None,
                      scores=decision.scores, reasons=decision.reasons, attempt=waiting.attempts)
         if decision.node:
@@ -201,13 +183,20 @@ class Scheduler:
             self.cache.assume(pod, decision.node.name)
             self.spawn(self.bind(waiting, decision.node))
         else:
+            waiting.turned_away_by = decision.turned_away_by or self.turned_away_by(pod, decision, profile)
             self.queue.park(waiting)
-            self.spawn(self.report(pod, decision, self.preempt(pod, profile, decision)))
+            if decision.reasons:
+                room = self.preempt(pod, profile, decision)
+            self.spawn(self.report(pod, decision, room))
 
     def decide(self, pod: PodInfo, profile: Profile) -> Decision:
         """Find a node: the one that the pod waits for if it fits there by now, else the best of those that fit."""
-        nodes, filters = self.cache.order, filters_for(pod, profile, self.cache)
-        awaited = self.cache.nodes.get(self.cache.waits_for.get(pod.uid, ""))
+        nodes, awaited = self.cache.order, self.cache.nodes.get(self.cache.waits_for.get(pod.uid, ""))
+        try:
+            filters = filters_for(pod, profile, self.cache) if nodes else []
+        except Rejected as rejected:                     # that there is no word of preemption is the genuine one's way
+            text = f"0/{len(nodes)} nodes are available: {rejected.args[0]}.{' not found' if profile.preempts else ''}"
+            return Decision(message=text, turned_away_by=(rejected.args[1],))
         if awaited and not why_not(pod, awaited, filters):
             return Decision(awaited)
         decision = find(pod, nodes, filters, self.next_node, profile.percentage)
@@ -220,39 +209,30 @@ class Scheduler:
 
     def turned_away_by(self, pod: PodInfo, decision: Decision, profile: Profile) -> tuple[Plugin, ...]:
         """The rules that threw nodes out, found by asking again on one node for each different reason."""
-        if decision.node:
-            return ()
-        chain, different = profile.chain(pod, self.cache), {tuple(why): node for node, why in decision.reasons.items()}
-        found = {plugin: None for node in different.values() for plugin in
-                 [next((each for each, filter in chain if filter(pod, self.cache.nodes[node])), None)] if plugin}
-        return tuple(found) or tuple(profile.filters)
+        different = {tuple(why): self.cache.nodes[node] for node, why in decision.reasons.items()}
+        chain = profile.chain(pod, self.cache) if different else []
+        found = [next((plugin for plugin, filter in chain if filter(pod, node)), None) for node in different.values()]
+        return tuple({plugin: None for plugin in found if plugin}) or tuple(profile.filters)
 
     def preempt(self, pod: PodInfo, profile: Profile, decision: Decision) -> Room:
         """See whether the pod may and can make room for itself, and say so in the decision's message."""
-        total = len(self.cache.order)
-        if not decision.reasons:
-            return Room()
-        if not profile.preempts:
-            decision.message = refusal(total, decision.reasons.values())
-            return Room()
-        why = not_eligible(pod, decision.reasons, self.cache)
-        if why:
-            decision.message = f"{refusal(total, decision.reasons.values())} preemption: {why}"
-            return Room(self.cache.waits_for.get(pod.uid, ""))
-        room = make_room(pod, profile, self.cache, decision.reasons, self.random)
-        decision.message = (f"{refusal(total, decision.reasons.values())} preemption: found a potential placement for pod on "
-                            f"node {room.node}, preempting {len(room.victims)} victims" if room.node
-                            else explain(total, decision.reasons, room.reasons))
-        for other in [each for each in self.cache.nominated[room.node].values() if each.priority < pod.priority]:
-            self.cache.nominate(other, "")
+        cache, refused = self.cache, refusal(len(self.cache.order), decision.reasons.values())
+        if not profile.preempts or (why := not_eligible(pod, decision.reasons, cache)):
+            decision.message = f"{refused} preemption: {why}" if profile.preempts else refused
+            return Room(cache.waits_for.get(pod.uid, ""))
+        room = make_room(pod, profile, cache, decision.reasons, self.random)
+        decision.message = explain(len(cache.order), decision.reasons, room.reasons) if not room.node else (
+            f"{refused} preemption: found a potential placement for pod on node {room.node}, preempting "
+            f"{len(room.victims)} victims")
+        for other in [each for each in cache.nominated[room.node].values() if each.priority < pod.priority]:
+            cache.nominate(other, "")
             self.spawn(self.patch_status(other, {"nominatedNodeName": None}))
-        self.cache.nominate(pod, room.node)
+        cache.nominate(pod, room.node)
         return room
 
     async def bind(self, waiting: Waiting, node: NodeInfo) -> None:
         """Write the decision down: POST a binding. If that fails, take back what was assumed."""
-        pod = waiting.info
-        meta = pod.pod["metadata"]
+        pod, meta = waiting.info, waiting.info.pod["metadata"]
         binding: Object = {"apiVersion": "v1", "kind": "Binding",
                            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": pod.uid},
                            "target": {"kind": "Node", "name": node.name}}
@@ -264,50 +244,48 @@ class Scheduler:
             self.not_bound(waiting, node, error)
         else:
             self.log.add("scheduler", "bound", pod=pod.key, node=node.name)
-            self.tell(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node.name}")
+            self.tell(pod, pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node.name}")
 
     def not_bound(self, waiting: Waiting, node: NodeInfo, error: Exception) -> None:
         """A binding failed. The pod may be gone, or somebody else's by now: then there is nothing to try again."""
         pod = waiting.info
         self.log.add("scheduler", "not-bound", pod=pod.key, node=node.name, error=str(error))
         self.look_again(Change("gone", node, self.cache.forget(pod)))
-        self.tell(pod, "Warning", "FailedScheduling", f"binding rejected: {error}")
+        self.tell(pod, pod, "Warning", "FailedScheduling", f"binding rejected: {error}")
         if not (isinstance(error, ApiError) and error.code in (404, 409)):
             self.queue.back_off(waiting)
 
-    def tell(self, pod: PodInfo, type: str, reason: str, message: str) -> None:
-        """An event about a pod, in the name of the scheduler that it asked for."""
-        name = pod.pod["spec"].get("schedulerName", "default-scheduler")
-        self.recorders.get(name, self.recorders[next(iter(self.recorders))]).event(pod.pod, type, reason, message)
+    def tell(self, pod: PodInfo, about: PodInfo, type: str, reason: str, message: str) -> None:
+        """An event about a pod, in the name of the scheduler that `pod` asked for."""
+        self.recorders[scheduler_of(pod.pod)].event(about.pod, type, reason, message)
 
     async def bind_volumes(self, pod: PodInfo, node: NodeInfo) -> None:
         """Give claims that waited for this decision their volumes, and wait until both sides say so."""
         patches = volumes.writes(pod, node, self.cache)
         for what, obj, patch in patches:
-            meta = obj["metadata"]
-            self.cache.objects[what][key_of(obj)] = await self.client.patch(
-                what, meta["name"], patch, meta.get("namespace"))
+            made = await self.client.patch(what, obj["metadata"]["name"], patch, obj["metadata"].get("namespace"))
+            self.cache.objects[what][key_of(obj)] = made
         while patches and not all(map(volumes.is_bound, volumes.claims(pod, self.cache))):
             self.claims_changed.clear()
             await within(self.clock, PATIENCE, self.claims_changed.wait())
 
     async def report(self, pod: PodInfo, decision: Decision, room: Room) -> None:
         """Tell people why a pod waits, by an event and its condition, and where, if room is being made for it."""
-        self.tell(pod, "Warning", "FailedScheduling", decision.message)
-        status = pod.pod.get("status") or {}
-        told: Object = next((each for each in status.get("conditions") or () if each["type"] == "PodScheduled"), {})
+        self.tell(pod, pod, "Warning", "FailedScheduling", decision.message)
+        status: Object = pod.pod.get("status") or {}
         patch: Object = {}
-        if told.get("message") != decision.message or told.get("reason") != "Unschedulable":
-            patch["conditions"] = [self.condition(pod, "PodScheduled", "False", "Unschedulable", decision.message, told)]
+        told: Object = next((each for each in status.get("conditions") or () if each["type"] == "PodScheduled"), {})
+        if (told.get("reason"), told.get("message")) != ("Unschedulable", decision.message):
+            patch["conditions"] = [self.condition(pod, ("PodScheduled", "False", "Unschedulable", decision.message), told)]
         if room.node != status.get("nominatedNodeName", ""):
             patch["nominatedNodeName"] = room.node or None
-        await asyncio.gather(self.patch_status(pod, patch), *(self.throw_out(each, pod, room) for each in room.victims))
+        await asyncio.gather(self.patch_status(pod, patch), *(self.throw_out(each, pod, room.node) for each in room.victims))
 
-    def condition(self, pod: PodInfo, type: str, status: str, reason: str, message: str, told: Object) -> Object:
+    def condition(self, pod: PodInfo, says: tuple[str, str, str, str], told: Object) -> Object:
         """A condition as pods have it; the time of the last change stays while the status does."""
-        since = told.get("lastTransitionTime") if told.get("status") == status else None
+        since = told.get("lastTransitionTime") if told.get("status") == says[1] else None
         generation = pod.pod["metadata"].get("generation")
-        return {"type": type, "status": status, "reason": reason, "message": message, "lastProbeTime": None,
+        return {**dict(zip(("type", "status", "reason", "message"), says, strict=True)), "lastProbeTime": None,
                 "lastTransitionTime": since or timestamp(self.clock),
                 **({"observedGeneration": generation} if generation else {})}
 
@@ -318,22 +296,21 @@ class Scheduler:
             if patch:
                 await self.client.patch("pods", meta["name"], {"status": patch}, meta["namespace"], subresource="status")
 
-    async def throw_out(self, victim: PodInfo, pod: PodInfo, room: Room) -> None:
+    async def throw_out(self, victim: PodInfo, pod: PodInfo, node: str) -> None:
         """Delete a pod to make room for another, and leave word why."""
-        meta, scheduler = victim.pod["metadata"], pod.pod["spec"].get("schedulerName", "default-scheduler")
+        meta, why = victim.pod["metadata"], f"{scheduler_of(pod.pod)}: preempting to accommodate a higher priority pod"
         if not preempted(victim):
-            await self.patch_status(victim, {"conditions": [self.condition(
-                victim, "DisruptionTarget", "True", "PreemptionByScheduler",
-                f"{scheduler}: preempting to accommodate a higher priority pod", {})]})
+            says = "DisruptionTarget", "True", "PreemptionByScheduler", why
+            await self.patch_status(victim, {"conditions": [self.condition(victim, says, {})]})
         try:
             await self.client.delete("pods", meta["name"], meta["namespace"], uid=victim.uid)
         except (ApiError, OSError) as error:
             self.log.add("scheduler", "not-preempted", pod=victim.key, error=str(error))
-            self.queue.wake_one(pod.uid)
+            self.queue.wake_older(float("-inf"))
         else:
-            self.tell(victim, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {room.node}")
+            self.tell(pod, victim, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {node}")
 
 
-def asked(hint: Hint, change: Change, cache: Cache, pod: PodInfo) -> bool:
-    """What a hint says of a pod."""
-    return hint(pod, change, cache)
+def scheduler_of(pod: Object) -> str:
+    """The name of the scheduler that a pod asks for."""
+    return str(pod["spec"].get("schedulerName", "default-scheduler"))

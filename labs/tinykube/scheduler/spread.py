@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from tinykube.machinery.objects import Object, dig, namespace
 from tinykube.machinery.selectors import LabelSelector, selector_of
-from tinykube.scheduler.affinity import places, wanted_node
+from tinykube.scheduler.affinity import wanted_node
 from tinykube.scheduler.cache import Cache
 from tinykube.scheduler.framework import Candidates, Change, Plugin
 from tinykube.scheduler.index import with_label_keys
 from tinykube.scheduler.nodeinfo import NodeInfo, PodInfo, likeness
 from tinykube.scheduler.plugins import PASSED, Filter, Never, Reasons, Weighted, taint_toleration
 
-HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+HOST, ZONE, OUTSIDE = "kubernetes.io/hostname", "topology.kubernetes.io/zone", "(nodes that take no part)"
 BUILT_IN: list[Object] = [{"topologyKey": key, "maxSkew": skew, "whenUnsatisfiable": "ScheduleAnyway"}
                           for key, skew in ((HOST, 3), (ZONE, 5))]
 OWNERS = {"ReplicaSet": "replicasets", "ReplicationController": "replicationcontrollers", "StatefulSet": "statefulsets"}
@@ -31,9 +31,9 @@ class Constraint(NamedTuple):
     skew: int
     hard: bool
     domains: int
-    selector: LabelSelector
     affinity: bool                # count only nodes that the pod's node affinity picks
     taints: bool                  # count only nodes whose taints the pod tolerates
+    selector: LabelSelector
 
     def counts(self, pod: PodInfo, node: NodeInfo) -> bool:
         """Whether a node takes part."""
@@ -42,15 +42,15 @@ class Constraint(NamedTuple):
 
 def constraints_of(pod: PodInfo) -> tuple[Constraint, ...]:
     """The pod's own rules of spreading."""
-    rules = pod.pod["spec"].get("topologySpreadConstraints") or ()
-    return tuple(constraint(rule, with_label_keys(rule, pod)) for rule in rules)
+    return tuple(constraint(rule, with_label_keys(rule, pod))
+                 for rule in pod.pod["spec"].get("topologySpreadConstraints") or ())
 
 
 def constraint(rule: Object, selector: LabelSelector) -> Constraint:
     """Read one topologySpreadConstraint, for the pods that a selector picks."""
-    return Constraint(rule["topologyKey"], rule["maxSkew"], rule["whenUnsatisfiable"] == "DoNotSchedule",
-                      rule.get("minDomains") or 1, selector, rule.get("nodeAffinityPolicy") != "Ignore",
-                      rule.get("nodeTaintsPolicy") == "Honor")
+    return Constraint(
+        rule["topologyKey"], rule["maxSkew"], rule["whenUnsatisfiable"] == "DoNotSchedule", rule.get("minDomains") or 1,
+        rule.get("nodeAffinityPolicy") != "Ignore", rule.get("nodeTaintsPolicy") == "Honor", selector)
 
 
 def siblings(pod: PodInfo, cache: Cache) -> LabelSelector:
@@ -83,8 +83,7 @@ def occupied(pod: PodInfo, cache: Cache, rule: Constraint, nodes: dict[str, str]
     """How many of the pods that a rule is about are in each place."""
     counts: Counter[str] = Counter()
     for name, count in cache.index.tally(pod.namespace, rule.selector, staying=True).items():
-        if name in nodes:
-            counts[nodes[name]] += count
+        counts[nodes.get(name, OUTSIDE)] += count
     return counts
 
 
@@ -126,11 +125,9 @@ def spread_plugin(args: Object) -> Plugin:
         nodes = [node for node in candidates.nodes if keys <= node.labels.keys()]
         taking_part, parts = {node.name for node in nodes}, []
         for rule, there in zip(rules, eligible(pod, cache, rules, keys), strict=True):
-            if rule.key == HOST:
-                tally = cache.index.tally(pod.namespace, rule.selector, staying=True)
-                parts.append((rule, Counter({place[1]: count for place, count in places(tally, HOST, cache)}), len(nodes)))
-            else:
-                parts.append((rule, occupied(pod, cache, rule, there), len({node.labels.get(rule.key) for node in nodes})))
+            where = {node.name: node.labels[HOST] for node in nodes if HOST in node.labels} if rule.key == HOST else there
+            size = len(nodes) if rule.key == HOST else len({node.labels.get(rule.key) for node in nodes})
+            parts.append((rule, occupied(pod, cache, rule, where), size))
 
         def crowd(pod: PodInfo, node: NodeInfo) -> float:
             if node.name not in taking_part:
@@ -139,7 +136,7 @@ def spread_plugin(args: Object) -> Plugin:
                                  for rule, counts, size in parts if rule.key in node.labels))
         return Weighted(crowd, 1, fewest)
 
-    def helps(pod: PodInfo, change: Change, cache: Cache) -> bool:
+    def helps(cache: Cache, change: Change, pod: PodInfo) -> bool:
         other, rules = change.pod, rules_for(pod, cache)
         return other is None or (other.namespace == pod.namespace and any(
             rule.selector.matches(other.labels) for rule in rules))
