@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 CHAPTER = Path(__file__).parents[2] / "book" / "15-scheduler.ipynb"
-SPREADING, PACKING = "return (100 - cpu + 100 - memory) / 2", "return (cpu + memory) / 2"
+SPREADING = "return float(sum(shares) // len(shares)) if shares else 0.0"
+PACKING = "return 100.0 - sum(shares) // len(shares)"
 
 PROGRAM = """
 import json, sys
@@ -44,7 +45,7 @@ for name, memory in {"ant": "1Gi", "bee": "4Gi"}.items():
 
 def lands_on(name):
     c.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [
-        {"name": "main", "image": "box", "resources": {"requests": {"cpu": "1m", "memory": "64Mi"}}}]}})
+        {"name": "main", "image": "box", "resources": {"requests": {"cpu": "1m", "memory": "512Mi"}}}]}})
     return c.wait(f"pod/{name} bound")["spec"]["nodeName"]
 """
 
