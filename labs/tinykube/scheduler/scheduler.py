@@ -163,7 +163,11 @@ class Scheduler:
         await asyncio.gather(*(reflector.wait_synced() for reflector in self.reflectors.values()))
         while True:
             waiting = await self.queue.pop()
-            self.schedule(waiting)
+            try:
+                self.schedule(waiting)
+            except Exception as error:     # a rule with a fault: the pod waits, the others go on
+                self.log.add("scheduler", "failed", pod=waiting.info.key, error=f"{type(error).__name__}: {error}")
+                self.queue.back_off(waiting)
             await asyncio.sleep(0)         # let the bindings and the watches have their turn
 
     async def look_after_forgotten(self) -> None:

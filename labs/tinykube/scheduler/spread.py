@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 from typing import NamedTuple
 
 from tinykube.machinery.objects import Object, dig, namespace
@@ -87,60 +88,63 @@ def occupied(pod: PodInfo, cache: Cache, rule: Constraint, nodes: dict[str, str]
     return counts
 
 
+def rules_for(defaults: list[Object], pod: PodInfo, cache: Cache) -> tuple[Constraint, ...]:
+    """A pod's rules of spreading: its own, else the default ones, for its siblings."""
+    rules = pod.worked_out(constraints_of)
+    if not rules and defaults and (selector := siblings(pod, cache)):
+        return tuple(constraint(rule, selector) for rule in defaults)
+    return rules
+
+
+def even(defaults: list[Object], pod: PodInfo, cache: Cache) -> Filter | None:
+    """Keep off places that would have too many more than the emptiest one."""
+    own = defaults is BUILT_IN                     # these are all soft
+    rules = tuple(rule for rule in (pod.worked_out(constraints_of) if own else rules_for(defaults, pod, cache)) if rule.hard)
+    checks = []
+    for rule, nodes in zip(rules, eligible(pod, cache, rules, {rule.key for rule in rules}) if rules else (), strict=True):
+        counts, domains = occupied(pod, cache, rule, nodes), set(nodes.values())
+        least = min((counts[each] for each in domains), default=0) if len(domains) >= rule.domains else 0
+        checks.append((rule.key, counts, least + rule.skew - rule.selector.matches(pod.labels)))
+
+    def fits(pod: PodInfo, node: NodeInfo) -> Reasons:
+        for key, counts, most in checks:
+            if key not in node.labels:
+                return Never(["node(s) didn't match pod topology spread constraints (missing required label)"])
+            if counts[node.labels[key]] > most:
+                return ["node(s) didn't match pod topology spread constraints"]
+        return PASSED
+    return fits if checks else None
+
+
+def evener(defaults: list[Object], pod: PodInfo, candidates: Candidates) -> Weighted | None:
+    """Prefer the emptier places: all soft rules together, each weighed by how many places there are."""
+    cache, rules = candidates.cache, tuple(rule for rule in rules_for(defaults, pod, candidates.cache) if not rule.hard)
+    if not rules:
+        return None
+    keys = {rule.key for rule in rules} if pod.worked_out(constraints_of) or defaults is not BUILT_IN else set()
+    nodes = [node for node in candidates.nodes if keys <= node.labels.keys()]
+    taking_part, parts = {node.name for node in nodes}, []
+    for rule, there in zip(rules, eligible(pod, cache, rules, keys), strict=True):
+        where = {node.name: node.labels[HOST] for node in nodes if HOST in node.labels} if rule.key == HOST else there
+        size = len(nodes) if rule.key == HOST else len({node.labels.get(rule.key) for node in nodes})
+        parts.append((rule, occupied(pod, cache, rule, where), size))
+
+    def crowd(pod: PodInfo, node: NodeInfo) -> float:
+        return int(0.5 + sum(counts[node.labels[rule.key]] * math.log(size + 2) + rule.skew - 1 for rule, counts, size in parts
+                             if rule.key in node.labels)) if node.name in taking_part else -1
+    return Weighted(crowd, 1, fewest)
+
+
 def spread_plugin(args: Object) -> Plugin:
     """PodTopologySpread; `defaultConstraints` are for pods that have none of their own."""
-    listed = args.get("defaultingType", "System") == "List"
-    defaults = (args.get("defaultConstraints") or []) if listed else BUILT_IN
-
-    def rules_for(pod: PodInfo, cache: Cache) -> tuple[Constraint, ...]:
-        rules = pod.worked_out(constraints_of)
-        if not rules and defaults and (selector := siblings(pod, cache)):
-            return tuple(constraint(rule, selector) for rule in defaults)
-        return rules
-
-    def even(pod: PodInfo, cache: Cache) -> Filter | None:
-        rules = tuple(rule for rule in (rules_for(pod, cache) if listed else pod.worked_out(constraints_of)) if rule.hard)
-        if not rules:
-            return None
-        checks = []
-        for rule, nodes in zip(rules, eligible(pod, cache, rules, {rule.key for rule in rules}), strict=True):
-            counts, domains = occupied(pod, cache, rule, nodes), set(nodes.values())
-            least = min((counts[each] for each in domains), default=0) if len(domains) >= rule.domains else 0
-            checks.append((rule.key, counts, least + rule.skew - rule.selector.matches(pod.labels)))
-
-        def fits(pod: PodInfo, node: NodeInfo) -> Reasons:
-            for key, counts, most in checks:
-                if key not in node.labels:
-                    return Never(["node(s) didn't match pod topology spread constraints (missing required label)"])
-                if counts[node.labels[key]] > most:
-                    return ["node(s) didn't match pod topology spread constraints"]
-            return PASSED
-        return fits
-
-    def evener(pod: PodInfo, candidates: Candidates) -> Weighted | None:
-        cache, rules = candidates.cache, tuple(rule for rule in rules_for(pod, candidates.cache) if not rule.hard)
-        if not rules:
-            return None
-        keys = {rule.key for rule in rules} if pod.worked_out(constraints_of) or listed else set()
-        nodes = [node for node in candidates.nodes if keys <= node.labels.keys()]
-        taking_part, parts = {node.name for node in nodes}, []
-        for rule, there in zip(rules, eligible(pod, cache, rules, keys), strict=True):
-            where = {node.name: node.labels[HOST] for node in nodes if HOST in node.labels} if rule.key == HOST else there
-            size = len(nodes) if rule.key == HOST else len({node.labels.get(rule.key) for node in nodes})
-            parts.append((rule, occupied(pod, cache, rule, where), size))
-
-        def crowd(pod: PodInfo, node: NodeInfo) -> float:
-            if node.name not in taking_part:
-                return -1
-            return int(0.5 + sum(counts[node.labels[rule.key]] * math.log(size + 2) + rule.skew - 1
-                                 for rule, counts, size in parts if rule.key in node.labels))
-        return Weighted(crowd, 1, fewest)
+    defaults = (args.get("defaultConstraints") or []) if args.get("defaultingType") == "List" else BUILT_IN
 
     def helps(cache: Cache, change: Change, pod: PodInfo) -> bool:
-        other, rules = change.pod, rules_for(pod, cache)
+        other = change.pod
         return other is None or (other.namespace == pod.namespace and any(
-            rule.selector.matches(other.labels) for rule in rules))
-    return Plugin("PodTopologySpread", even, evener, 2, {"bound": helps, "gone": helps, "node": helps, "lost": helps})
+            rule.selector.matches(other.labels) for rule in rules_for(defaults, pod, cache)))
+    return Plugin("PodTopologySpread", partial(even, defaults), partial(evener, defaults), 2,
+                  dict.fromkeys(("bound", "gone", "node", "lost"), helps))
 
 
 def fewest(points: list[float]) -> list[float]:
