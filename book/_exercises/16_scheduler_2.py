@@ -12,7 +12,7 @@ FIGHT = ["node(s) had a pod of the same team"]
 
 def pod(name: str, **labels: str) -> PodInfo:
     """A pod with some labels."""
-    return PodInfo.of({"metadata": {"name": name, "uid": name, "labels": labels}, "spec": {"containers": []}})
+    return PodInfo.of({"metadata": {"name": name, "uid": name, "labels": labels}, "spec": {"containers": [{"name": "main"}]}})
 
 
 def node(*pods: PodInfo) -> NodeInfo:
@@ -40,7 +40,7 @@ def victims(answer: Answer) -> None:
     answer(there, 0, 1000, 9).gives(None, hint="The whole node has 4.")
     answer(there, 0, 10, 2).gives(None, hint="Nobody there is less important than this pod.")
     answer([("a", 10, 2), ("c", 100, 4)], 0, 50, 2).gives(["a"], hint="c is more important, and stays.")
-    answer([("a", 1, 1), ("b", 5, 1)], 1, 9, 2).gives(["a"], hint="What is free already counts: one of the two may stay, and it is b.")
+    answer([("a", 1, 1), ("b", 5, 1)], 1, 9, 2).gives(["a"], hint="What is free counts, too: one of the two may stay, and it is b.")
     answer([("a", 1, 1), ("b", 5, 1)], 0, 9, 2).gives(["b", "a"], hint="Both go; the more important one is named first.")
     answer([("a", 1, 1)], 2, 9, 2).gives([], hint="It fits already: everybody may come back.")
 

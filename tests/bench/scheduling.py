@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import ssl
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import yaml
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
@@ -74,7 +69,7 @@ async def bound(client: Client, count: int, ready: asyncio.Event) -> float:
     raise RuntimeError("the watch ended early")
 
 
-async def measure(url_of: Path, scheduler: Any, concurrent: bool) -> float:  # noqa: FBT001
+async def measure(url_of: Path, scheduler: Any, concurrent: bool) -> float:
     """One run: pods that are there before the scheduler, or pods that come while it works."""
     async with HttpTransport.from_access(load(url_of)) as transport:
         client = Client(transport)

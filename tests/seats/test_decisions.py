@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -153,14 +152,16 @@ CASES = [
          [pod("both", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
              *near("zone")["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"],
              *near("zone", labels={"tier": "back"})["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]]}})],
-         [("a1", pod("x", labels=WEB)), ("b1", pod("y", labels={**WEB, "tier": "back"})), ("c1", pod("z", labels={"tier": "back"}))]),
+         [("a1", pod("x", labels=WEB)), ("b1", pod("y", labels={**WEB, "tier": "back"})),
+          ("c1", pod("z", labels={"tier": "back"}))]),
     Case("far from others", ZONED,
          [pod("one", labels=WEB, affinity=near("zone", anti=True)), pod("two", labels=WEB, affinity=near("zone", anti=True)),
           pod("three", labels=WEB, affinity=near("zone", anti=True)),
           pod("host", affinity=near("kubernetes.io/hostname", anti=True)), pod("no-key", affinity=near("rack", anti=True))],
          [("a1", pod("x", labels=WEB))]),
     Case("others keep off", ZONED, [pod("web", labels=WEB), pod("db", labels=DB), pod("huge", "99", labels=WEB)],
-         [("a1", pod("x", affinity=near("zone", anti=True))), ("b2", pod("y", affinity=near("kubernetes.io/hostname", anti=True)))]),
+         [("a1", pod("x", affinity=near("zone", anti=True))),
+          ("b2", pod("y", affinity=near("kubernetes.io/hostname", anti=True)))]),
     Case("nowhere is far enough", ZONED[:2], [pod("one", labels=WEB, affinity=near("zone", anti=True)), pod("two", labels=WEB)],
          [("a1", pod("x", labels=WEB, affinity=near("zone", anti=True)))]),
     Case("rather near, rather far", ZONED,
@@ -176,7 +177,8 @@ CASES = [
           pod("anywhere", affinity=near("zone", namespaceSelector={}, anti=True)),
           pod("nowhere", affinity=near("zone", namespaceSelector={"matchLabels": {"team": "red"}}))],
          [("a1", pod("x", labels=WEB)), ("b1", pod("y", labels=WEB, namespace="other")),
-          ("c1", pod("z", labels=DB, namespace="other", affinity=near("zone", namespaceSelector={"matchLabels": {"team": "blue"}}, anti=True)))],
+          ("c1", pod("z", labels=DB, namespace="other",
+                     affinity=near("zone", namespaceSelector={"matchLabels": {"team": "blue"}}, anti=True)))],
          [("namespaces", {"metadata": {"name": "other", "labels": {"team": "blue"}}})]),
     Case("label keys", ZONED,
          [pod("match", labels={**WEB, "hash": "2"}, affinity=near("zone", anti=True, matchLabelKeys=["hash"])),
@@ -206,26 +208,32 @@ CASES = [
     Case("rather even", [*ZONED, node("d1")],
          [pod("zones", labels=WEB, topologySpreadConstraints=spread("zone", hard=False)),
           pod("hosts", labels=WEB, topologySpreadConstraints=spread("kubernetes.io/hostname", 2, hard=False)),
-          pod("both", labels=WEB, topologySpreadConstraints=spread("zone", 3, hard=False) + spread("kubernetes.io/hostname", hard=False))],
+          pod("both", labels=WEB,
+              topologySpreadConstraints=spread("zone", 3, hard=False) + spread("kubernetes.io/hostname", hard=False))],
          [("a1", pod("x", labels=WEB)), ("a2", pod("y", labels=WEB)), ("b1", pod("z", labels=WEB)), ("b1", pod("w", labels=DB))]),
     Case("a service's pods", [*ZONED, node("d1")], [pod("one", labels=WEB), pod("two", labels=WEB), pod("other", labels=DB)],
          [("a1", pod("x", labels=WEB)), ("a1", pod("y", labels=WEB)), ("b1", pod("z", labels=WEB))],
          [("services", {"metadata": {"name": "web", "namespace": "default"}, "spec": {"selector": WEB, "ports": [{"port": 80}]}})]),
     Case("a replica set's pods", ZONED,
-         [pod("one", labels=WEB, owner={"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": "u", "controller": True})],
+         [pod("one", labels=WEB, owner={"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": "u",
+                                        "controller": True})],
          [("a1", pod("x", labels=WEB)), ("b2", pod("y", labels=WEB))],
-         [("replicasets", {"metadata": {"name": "rs", "namespace": "default"}, "spec": {"replicas": 0, "selector": {"matchLabels": WEB},
-          "template": {"metadata": {"labels": WEB}, "spec": {"containers": [{"name": "main", "image": "box"}]}}}})]),
+         [("replicasets", {"metadata": {"name": "rs", "namespace": "default"}, "spec": {
+             "replicas": 0, "selector": {"matchLabels": WEB},
+             "template": {"metadata": {"labels": WEB}, "spec": {"containers": [{"name": "main", "image": "box"}]}}}})]),
     Case("bound volumes", ZONED, [pod("one", volumes=using("data")), pod("two", volumes=using("data", "more")),
                                   pod("three", volumes=using("lost")), pod("four", volumes=using("nowhere"))],
          also=[volume("pv-a", "a", claimRef={"name": "data", "namespace": "default"}), claim("data", "pv-a"),
-               volume("pv-b", "b", claimRef={"name": "more", "namespace": "default"}), claim("more", "pv-b"), claim("lost", "pv-gone")]),
-    Case("unbound at once", ZONED[:2], [pod("one", volumes=using("data")), pod("two", "1", volumes=using("missing"))], also=[claim("data")]),
+               volume("pv-b", "b", claimRef={"name": "more", "namespace": "default"}), claim("more", "pv-b"),
+               claim("lost", "pv-gone")]),
+    Case("unbound at once", ZONED[:2], [pod("one", volumes=using("data")), pod("two", "1", volumes=using("missing"))],
+         also=[claim("data")]),
     Case("no volume to be had", ZONED,
          [pod("one", volumes=using("large")), pod("two", volumes=using("elsewhere"))],
          also=[storage("local"), volume("pv-a", "a", storageClassName="local"),
                claim("large", storageClassName="local", resources={"requests": {"storage": "9Gi"}}),
-               storage("made", "example.com/disk", allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["z"]}]}]),
+               storage("made", "example.com/disk",
+                       allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["z"]}]}]),
                claim("elsewhere", storageClassName="made")]),
     Case("the least important goes", [node("a", "2"), node("b", "2")], [pod("vip", "2", priority="high")],
          [("a", pod("x", "2", priority="middle")), ("b", pod("y", "2", priority="low"))]),
@@ -242,7 +250,8 @@ CASES = [
     Case("a budget gives way", [node("a", "2")], [pod("vip", "1", priority="high")],
          [("a", pod("x", "1", priority="low", labels=WEB)), ("a", pod("y", "1", priority="low"))], [budget("web", 0)]),
     Case("a budget allows one", [node("a", "4")], [pod("vip", "2", priority="high")],
-         [("a", pod(f"x{number}", "1", priority="low", labels=WEB, started=T.format(number))) for number in range(4)], [budget("web", 1)]),
+         [("a", pod(f"x{number}", "1", priority="low", labels=WEB, started=T.format(number))) for number in range(4)],
+         [budget("web", 1)]),
     Case("no victims", [node("a", "2"), node("b", "1"), node("c", "9", taints=[taint("x")])], [pod("vip", "2", priority="middle")],
          [("a", pod("x", "2", priority="middle")), ("b", pod("y", "1", priority="low"))]),
     Case("not even then", [node("a", "2"), node("b", "2")], [pod("vip", "2", priority="high")],
@@ -252,12 +261,13 @@ CASES = [
     Case("room for ports", [node("a"), node("b")], [pod("vip", ports=[PORT], priority="high")],
          [("a", pod("x", ports=[PORT], priority="low")), ("b", pod("y", ports=[PORT], priority="middle"))]),
     Case("room for one who hates company", ZONED[:4], [pod("vip", labels=DB, priority="high", affinity=near("zone", anti=True))],
-         [("a1", pod("x", labels=WEB, priority="low")), ("b1", pod("y", labels=WEB, priority="low")), ("b2", pod("z", labels=WEB, priority="low"))]),
+         [("a1", pod("x", labels=WEB, priority="low")), ("b1", pod("y", labels=WEB, priority="low")),
+          ("b2", pod("z", labels=WEB, priority="low"))]),
     Case("room where others keep off", ZONED[:2], [pod("vip", labels=WEB, priority="high")],
          [("a1", pod("x", priority="low", affinity=near("zone", anti=True)))]),
     Case("room to be even", ZONED[:4], [pod("vip", "4", labels=WEB, priority="high", topologySpreadConstraints=spread("zone"))],
-         [("a1", pod("x", "1", labels=WEB, priority="low")), ("a2", pod("y", "1", priority="high")), ("b1", pod("z", "4", priority="middle")),
-          ("b2", pod("w", "4", priority="low"))]),
+         [("a1", pod("x", "1", labels=WEB, priority="low")), ("a2", pod("y", "1", priority="high")),
+          ("b1", pod("z", "4", priority="middle")), ("b2", pod("w", "4", priority="low"))]),
     Case("the next one respects who waits", [node("a", "2"), node("b", "2")],
          [pod("vip", "2", priority="high"), pod("small", "1", priority="middle"), pod("late", "2", priority="high")],
          [("a", pod("x", "2", priority="low")), ("b", pod("y", "1", priority="middle"))], together=True),
@@ -296,7 +306,8 @@ def generated(seed: int) -> Case:
         if lot.random() < .2:
             rules |= near("zone", labels=other, weight=lot.choice([0, 10, 60]))
         if waiting and lot.random() < .2:
-            rules |= on(asks("zone", lot.choice(["In", "NotIn"]), lot.choice("abc")), prefer={lot.choice("abc"): lot.randint(1, 99)})
+            rules |= on(asks("zone", lot.choice(["In", "NotIn"]), lot.choice("abc")),
+                        prefer={lot.choice("abc"): lot.randint(1, 99)})
         if waiting and lot.random() < .3:
             spec["topologySpreadConstraints"] = spread(key, lot.randint(1, 2), hard=lot.random() < .5, labels=mine)
         if waiting and lot.random() < .2:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -17,6 +19,7 @@ from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
 from tinykube.cluster.waiting import wait_for
 from tinykube.machinery.clock import SystemClock
+from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.scheduler.scheduler import Scheduler
@@ -133,3 +136,57 @@ async def test_a_server_that_is_not_to_be_trusted_gets_nothing(genuine: ControlP
     async with HttpTransport(access.url, tls=ssl.create_default_context()) as transport:
         with pytest.raises(ConnectionError, match="not to be trusted"):
             await Client(transport).list("pods")
+
+
+async def lease_holder(admin: Client) -> str:
+    """Who schedules, by the lease."""
+    try:
+        return str((await admin.get("leases", "kube-scheduler", "kube-system"))["spec"].get("holderIdentity") or "")
+    except ApiError:
+        return ""
+
+
+async def until(what: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask until something holds; this stands outside, so it may poll."""
+    for _ in range(600):
+        if found := await what():
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+async def test_of_two_replicas_one_schedules_and_when_it_is_killed_the_other_one_does(genuine: ControlPlane) -> None:
+    mark = len(genuine.audit())
+    config, replicas = str(genuine.kubeconfig_for("scheduler")), {}
+    async with client_of(genuine, "admin") as admin:
+        async def all_bound(count: int) -> bool:
+            pods = (await admin.list("pods", "default", labelSelector="app=many"))["items"]
+            return sum(bool(each["spec"].get("nodeName")) for each in pods) == count
+
+        async def create(count: int) -> None:
+            for number in range(count, count + 20):
+                many = pod(f"many-{number}")
+                await admin.create("pods", {**many, "metadata": {**many["metadata"], "labels": {"app": "many"}}})
+        await admin.create("nodes", node("roomy"))
+        try:
+            for name in ("one", "two"):
+                replicas[name] = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "tests.seats.replica", config, name)
+            first = await until(lambda: lease_holder(admin))
+            await create(0)
+            await until(lambda: all_bound(20))
+            replicas[first].kill()
+            await create(20)
+            await until(lambda: all_bound(40))
+            assert await lease_holder(admin) == {"one": "two", "two": "one"}[first]
+        finally:
+            for each in replicas.values():
+                if each.returncode is None:
+                    each.kill()
+                await each.wait()
+    mine = [event for event in genuine.audit(mark) if event["userAgent"].startswith("replica-")]
+    bindings = [event for event in mine if (event["objectRef"] or {}).get("subresource") == "binding"]
+    assert {event["user"]["username"] for event in mine} == {"system:kube-scheduler"}
+    assert [event["responseStatus"]["code"] for event in bindings] == [201] * 40, "each pod once, and no two that want the same"
+    assert len({event["userAgent"] for event in bindings[:20]}) == 1, "while one leads, the other one binds nothing"
+    assert not [event for event in mine if event["responseStatus"]["code"] == 403]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +22,7 @@ import orjson
 from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.objects import new_uid
 from tinykube.store import Damaged, StoreError
 
 Main = Callable[[], AbstractAsyncContextManager[None]]
@@ -61,16 +63,23 @@ def api_seat(at: Surroundings) -> Main:
 
 
 def scheduler_seat(at: Surroundings) -> Main:
-    """The scheduler."""
+    """The scheduler, by the configuration in `scheduler.yaml` if there is one. It waits for its lease, as others might run."""
     from tinykube.client.http import HttpTransport
     from tinykube.client.kubeconfig import load
+    from tinykube.client.leader import LeaderElector
     from tinykube.client.rest import Client
+    from tinykube.scheduler.config import read
     from tinykube.scheduler.scheduler import Scheduler
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
+        file = at.directory / "scheduler.yaml"
+        config = read(file.read_text()) if file.exists() else read()
         async with HttpTransport.from_access(load(at.directory / "pki" / "scheduler.kubeconfig")) as transport:
-            scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=at.clock, random=at.random, log=at.log)
+            client, (namespace, lease) = Client(transport, "tinykube-scheduler"), config.lease
+            elector = LeaderElector(client, lease, f"{platform.node()}_{new_uid(at.random)}", clock=at.clock, random=at.random,
+                                    namespace=namespace, times=config.times, log=at.log) if config.leader_election else None
+            scheduler = Scheduler(client, clock=at.clock, random=at.random, log=at.log, config=config, elector=elector)
             await scheduler.start()
             yield
             await scheduler.stop()

@@ -45,7 +45,7 @@ def read(text: str = DEFAULT, plugins: Mapping[str, Factory] = {}) -> Configurat
     if (config.get("apiVersion"), config.get("kind")) != (VERSION, KIND):
         raise ValueError(f"expected apiVersion {VERSION} and kind {KIND}, "
                          f"not {config.get('apiVersion')!r} and {config.get('kind')!r}")
-    check("", config, TOP)
+    refuse_unknown("", config, TOP)
     election, share = config.get("leaderElection") or {}, config.get("percentageOfNodesToScore") or 0
     profiles = [profile(each, share, {**IN_TREE, **plugins}) for each in config.get("profiles") or [{}]]
     if len({each.name for each in profiles}) < len(profiles):
@@ -59,7 +59,7 @@ def read(text: str = DEFAULT, plugins: Mapping[str, Factory] = {}) -> Configurat
               seconds(election.get("retryPeriod", "2s"))))
 
 
-def check(where: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+def refuse_unknown(where: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     """Refuse what nobody would read: most often a misspelled field."""
     unknown = sorted(set(given) - set(allowed))
     if unknown:
@@ -73,9 +73,9 @@ def seconds(text: str | float) -> float:
 
 def profile(entry: Object, percentage: int, registry: Mapping[str, Factory]) -> Profile:
     """One profile: the default plugins, changed as the entry says, each made with its arguments."""
-    check("profiles[].", entry, {"schedulerName", "percentageOfNodesToScore", "plugins", "pluginConfig"})
+    refuse_unknown("profiles[].", entry, {"schedulerName", "percentageOfNodesToScore", "plugins", "pluginConfig"})
     points = entry.get("plugins") or {}
-    check("plugins.", points, POINTS)
+    refuse_unknown("plugins.", points, POINTS)
     args = {each["name"]: each.get("args") or {} for each in entry.get("pluginConfig") or ()}
     named = {each["name"] for point in points.values() for each in point.get("enabled") or ()}
     for wrong in sorted(named.union(args) - set(registry) - BUILT_IN):
