@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -154,7 +155,8 @@ WHO = [("system:kube-scheduler", ["system:authenticated"]), ("system:kube-contro
        ("jane", ["devs", "system:authenticated"]), ("joe", []), ("anybody", ["system:authenticated"]),
        ("system:anonymous", ["system:unauthenticated"]), ("boss", ["system:masters"]),
        ("", ["system:bootstrappers"]), ("system:bootstrap:abc", ["system:bootstrappers", "system:authenticated"])]
-VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "impersonate", "approve")
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate",
+         "approve", "sign", "attest", "use", "proxy", "request-serviceaccounts-token-audience", "*")
 
 
 def test_a_sample_of_all_rights(sides: tuple[Side, Side]) -> None:
@@ -171,6 +173,49 @@ def test_a_sample_of_all_rights(sides: tuple[Side, Side]) -> None:
             wrong.append(f"{name} {about}\n   tiny    {ours}\n   genuine {theirs}")
     assert not wrong, "\n".join(wrong[:20])
     assert 100 < yes < 900, "the sample has both answers in it"
+
+
+ROLES = ("cluster-admin", "admin", "edit", "view")
+WHOLE = [*WHO, *((each, ["system:authenticated"]) for each in ROLES)]
+THINGS: list[dict[str, str]] = [{"group": row.group, "resource": row.plural, "subresource": part}
+                                for row in RESOURCES for part in ("", *row.subresources)] + [
+    {"group": group, "resource": resource, "subresource": "", "name": name} for group, resource, name in (
+        ("", "users", "jane"), ("", "groups", "system:masters"), ("", "serviceaccounts", "robot"),
+        ("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet"), ("metrics.k8s.io", "pods", ""),
+        ("authentication.k8s.io", "userextras", "x"), ("authentication.k8s.io", "uids", "7"),
+        ("rbac.authorization.k8s.io", "clusterroles", "admin"), ("", "bindings", ""), ("*", "*", ""))]
+
+
+@pytest.fixture(scope="module")
+def roles_given(sides: tuple[Side, Side]) -> None:
+    """Four users who are called like the role that they have everywhere."""
+    for side in sides:
+        for each in ROLES:
+            given = binding(f"is-{each}", "ClusterRole", each, user(each))
+            code, answer = side.ask("admin", "POST", f"{RBAC}/clusterrolebindings", given)
+            assert code == 201, answer
+        wait(lambda side=side: side.may("view", verb="list", resource="pods")[0], "the roles")
+
+
+@pytest.mark.parametrize("who", WHOLE, ids=lambda who: who[0] or "bootstrappers")
+@pytest.mark.usefixtures("roles_given")
+def test_the_whole_matrix_of_rights(sides: tuple[Side, Side], who: tuple[str, list[str]]) -> None:
+    """For each resource and subresource the verbs that rules speak of, each in its turn with this one or that."""
+    lots, wrong = random.Random(who[0]), []
+    for thing in THINGS:
+        for verb in lots.sample(VERBS, 2):
+            about = {**thing, "verb": verb, "namespace": lots.choice(["", "default"])}
+            ours, theirs = (side.may(*who, **about) for side in sides)
+            if ours[0] != theirs[0]:
+                wrong.append(f"{who[0]} {about}\n   tiny    {ours}\n   genuine {theirs}")
+    assert not wrong, "\n".join(wrong[:20])
+
+
+def test_the_first_roles_are_those_of_the_genuine_server(sides: tuple[Side, Side]) -> None:
+    """The table of roles and bindings with which ours begins is fresh."""
+    from genuine.policy import FILE, policy
+    theirs = policy(lambda path: sides[1].ask("admin", "GET", path)[1])
+    assert json.loads(FILE.read_text())["items"] == theirs
 
 
 ACTING: list[tuple[str, dict[str, str], str]] = [

@@ -52,8 +52,8 @@ class NodeAuthorizer:
 
     async def related(self, node: str, wanted: Attributes) -> bool:
         """Whether a pod on the node needs this object."""
-        if wanted.resource in ("volumeattachments", "resourceslices"):
-            found = await self.server.registry(wanted.resource, wanted.group).find("", wanted.name)
+        if wanted.resource in ("volumeattachments", "resourceslices", "podcertificaterequests"):
+            found = await self.server.registry(wanted.resource, wanted.group).find(wanted.namespace, wanted.name)
             return found is not None and dig(found.obj, "spec", "nodeName") == node
         resource, where, name = wanted.resource, wanted.namespace, wanted.name
         if resource == "persistentvolumes":
@@ -165,7 +165,20 @@ def own_accounts(node: str, wanted: Attributes) -> str:
     return RELATED if fits else "can only create tokens for individual service accounts"
 
 
+def own_pod_certificates(node: str, wanted: Attributes) -> str:
+    """Requests for certificates of pods: made for its pods, got one by one; a list has to ask for those of the node."""
+    if wanted.subresource:
+        return "nodes may not access the status subresource of PodCertificateRequests"
+    if wanted.verb in ("list", "watch"):
+        asked = ("spec.nodeName", node) in wanted.fields
+        return YES if asked else "can only list/watch podcertificaterequests with nodeName field selector"
+    if wanted.verb == "get":
+        return RELATED if wanted.name else "No Object name found"
+    return YES if wanted.verb == "create" else f"nodes may not {wanted.verb} podcertificaterequests"
+
+
 CHECKS: dict[str, Check] = {
     "secrets": readable, "configmaps": readable, "persistentvolumeclaims": gettable, "persistentvolumes": gettable,
     "volumeattachments": gettable, "resourceclaims": gettable, "pods": own_pods, "nodes": own_node, "leases": own_lease,
-    "csinodes": own_csinode, "resourceslices": own_slices, "serviceaccounts": own_accounts}
+    "csinodes": own_csinode, "resourceslices": own_slices, "serviceaccounts": own_accounts,
+    "podcertificaterequests": own_pod_certificates}

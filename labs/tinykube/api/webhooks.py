@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tinykube.api.admission import Admit, Change
+from tinykube.api.authentication import user_info
+from tinykube.api.fieldtypes import type_errors
 from tinykube.api.listing import plain_error
-from tinykube.machinery.errors import internal
+from tinykube.api.openapi import go_types
+from tinykube.machinery.errors import ApiError, internal
 from tinykube.machinery.objects import Object, copy, labels, new_uid
 from tinykube.machinery.patch import json_patch
 from tinykube.machinery.selectors import selector_of
@@ -84,24 +87,38 @@ async def ask(server: ApiServer, hook: Object, kind: str, change: Change, dial: 
         refusal.reason = status.get("reason", "")
         raise refusal
     if said.get("patch") and change.object is not None:
-        patched = json_patch(change.object, json.loads(base64.b64decode(said["patch"])))
+        patched = changed(change, said["patch"])
         change.object.clear()
         change.object.update(patched)
 
 
+def changed(change: Change, patch: str) -> Object:
+    """The object as a webhook wants it, with defaults for what it added. Raises ApiError 500 if that is none."""
+    try:
+        patched: Object = json_patch(change.object, json.loads(base64.b64decode(patch)))
+    except (ApiError, ValueError) as error:
+        raise internal(str(error)) from None
+    for why in type_errors(patched, go_types(change.resource)):
+        raise internal(why)
+    change.resource.strategy.default(patched)
+    return patched
+
+
 def review(change: Change, uid: str) -> Object:
     """The question: an AdmissionReview that says who wants to do what."""
-    resource, user = change.resource, change.user
+    resource, asked = change.resource, change.request
+    options = {"dryRun": asked.params("dryRun"), "fieldManager": asked.param("fieldManager"),
+               "fieldValidation": asked.param("fieldValidation")}
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     place = {"group": resource.group, "version": resource.version, "resource": resource.plural}
-    who = {"username": user.name, "groups": list(user.groups), **({"uid": user.uid} if user.uid else {})}
     return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
         "uid": uid, "kind": kind, "resource": place, "requestKind": kind, "requestResource": place,
         **({"subResource": change.subresource, "requestSubResource": change.subresource} if change.subresource else {}),
         "name": change.name, **({"namespace": change.namespace} if change.namespace else {}),
-        "operation": change.operation, "userInfo": who, "object": change.object, "oldObject": change.old,
+        "operation": change.operation, "userInfo": user_info(change.user), "object": change.object, "oldObject": change.old,
         "dryRun": bool(change.request.params("dryRun")),
-        "options": {"kind": f"{change.operation.title()}Options", "apiVersion": "meta.k8s.io/v1"}}}
+        "options": {"kind": f"{change.operation.title()}Options", "apiVersion": "meta.k8s.io/v1",
+                    **{key: value for key, value in options.items() if value}}}}
 
 
 async def answer(server: ApiServer, hook: Object, question: Object, dial: Dialer) -> Object:
