@@ -189,8 +189,8 @@ def test_expansion(text: str, value: str) -> None:
 
 
 async def test_environment() -> None:
-    async def config_maps(name: str) -> dict[str, Any] | None:
-        return {"data": {"color": "blue"}} if name == "settings" else None
+    async def objects(kind: str, name: str) -> dict[str, Any] | None:
+        return {"kind": kind, "data": {"color": "blue"}} if name == "settings" else None
 
     def ref(name: str, key: str, **more: bool) -> dict[str, Any]:
         return {"name": "C", "valueFrom": {"configMapKeyRef": {"name": name, "key": key, **more}}}
@@ -199,7 +199,7 @@ async def test_environment() -> None:
         return {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
     async def value(*env: dict[str, Any]) -> dict[str, str]:
-        return await environment(pod(), {"env": list(env)}, {"status.podIP": "127.0.0.9"}, config_maps)
+        return await environment(pod(), {"env": list(env)}, {"status.podIP": "127.0.0.9"}, objects)
 
     assert await value({"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}) == {"A": "1", "B": "12"}
     assert await value(ref("settings", "color")) == {"C": "blue"}
@@ -210,5 +210,5 @@ async def test_environment() -> None:
         await value(ref("nosuch", "color"))
     with pytest.raises(ConfigError, match=r"^couldn't find key k in ConfigMap default/settings$"):
         await value(ref("settings", "k"))
-    with pytest.raises(ConfigError, match="secretKeyRef is not supported"):
-        await value({"name": "C", "valueFrom": {"secretKeyRef": {}}})
+    with pytest.raises(ConfigError, match="fileKeyRef is not supported"):
+        await value({"name": "C", "valueFrom": {"fileKeyRef": {}}})

@@ -4,9 +4,11 @@ Genuine counterpart: makeEnvironmentVariables of the kubelet, and its third_part
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 
 from tinykube.machinery.objects import Object, annotations, dig, labels, name, namespace, uid
+from tinykube.machinery.quantity import milli, whole
 
 FIELDS: dict[str, Callable[[Object], str]] = {
     "metadata.name": name, "metadata.namespace": namespace, "metadata.uid": uid,
@@ -15,7 +17,10 @@ FIELDS: dict[str, Callable[[Object], str]] = {
 }
 MAP_ENTRY = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 VARIABLE = re.compile(r"\$(\$|\(([^()]*)\))")
-ConfigMaps = Callable[[str], Awaitable[Object | None]]
+REFERENCES = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
+KEYS = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
+NOTHING: Mapping[str, str] = {}
+Objects = Callable[[str, str], Awaitable[Object | None]]         # kind and name, in the pod's namespace
 
 
 class ConfigError(Exception):
@@ -41,36 +46,62 @@ def field_value(pod: Object, path: str, addresses: Mapping[str, str]) -> str:
     return FIELDS[path](pod)
 
 
-async def config_value(pod: Object, ref: Object, config_maps: ConfigMaps) -> str | None:
-    """One entry of a ConfigMap; None if it may be missing and is."""
-    found = await config_maps(ref["name"])
+async def entry_of(pod: Object, kind: str, ref: Object, objects: Objects) -> str | None:
+    """One entry of a ConfigMap or a Secret; None if it may be missing and is."""
+    found = await objects(kind, ref["name"])
     if found is None and not ref.get("optional"):
-        raise ConfigError(f'configmap "{ref["name"]}" not found')
-    value = dig(found, "data", ref["key"])
+        raise ConfigError(f'{kind.lower()} "{ref["name"]}" not found')
+    value = entries(found).get(ref["key"])
     if value is None and not ref.get("optional"):
-        raise ConfigError(f"couldn't find key {ref['key']} in ConfigMap {namespace(pod)}/{ref['name']}")
-    return value if value is None else str(value)
+        raise ConfigError(f"couldn't find key {ref['key']} in {kind} {namespace(pod)}/{ref['name']}")
+    return None if value is None else value.decode(errors="replace")
 
 
-async def environment(pod: Object, container: Object, addresses: Mapping[str, str],
-                      config_maps: ConfigMaps) -> dict[str, str]:
+def entries(found: Object | None) -> dict[str, bytes]:
+    """What a ConfigMap or a Secret holds, as bytes."""
+    if found is None:
+        return {}
+    if found["kind"] == "Secret":
+        return {key: b64decode(value) for key, value in (found.get("data") or {}).items()}
+    binary = {key: b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
+    return {key: value.encode() for key, value in (found.get("data") or {}).items()} | binary
+
+
+def resource_value(pod: Object, container: Object, ref: Object, allocatable: Mapping[str, str]) -> str:
+    """An amount that a container asked for or may use at most, in units of the divisor; without a limit, the node's."""
+    name = ref.get("containerName")
+    found = next((each for each in pod["spec"]["containers"] if each["name"] == name), container)
+    kind, _, what = ref["resource"].partition(".")
+    asked = dig(found, "resources", kind, what) or (allocatable.get(what, "0") if kind == "limits" else "0")
+    amount = milli(asked) if what == "cpu" else whole(asked) * 1000
+    divisor = milli(ref.get("divisor") or "1") or 1000
+    return str(-(-amount // divisor))
+
+
+async def environment(pod: Object, container: Object, addresses: Mapping[str, str], objects: Objects,
+                      allocatable: Mapping[str, str] = NOTHING) -> dict[str, str]:
     """All variables of a container, in order, so that a later one may refer to an earlier one."""
     known: dict[str, str] = {}
     for source in container.get("envFrom") or []:
-        ref = source.get("configMapRef")
-        found = await config_maps(ref["name"]) if ref else None
-        if ref and found is None and not ref.get("optional"):
-            raise ConfigError(f'configmap "{ref["name"]}" not found')
-        known |= {source.get("prefix", "") + key: value for key, value in dig(found, "data", default={}).items()}
+        for field, kind in REFERENCES.items():
+            if ref := source.get(field):
+                found = await objects(kind, ref["name"])
+                if found is None and not ref.get("optional"):
+                    raise ConfigError(f'{kind.lower()} "{ref["name"]}" not found')
+                known |= {source.get("prefix", "") + key: value.decode(errors="replace")
+                          for key, value in entries(found).items()}
     for variable in container.get("env") or []:
         source = variable.get("valueFrom") or {}
         value: str | None = expand(variable.get("value") or "", known)
         if "fieldRef" in source:
             value = field_value(pod, source["fieldRef"]["fieldPath"], addresses)
-        elif "configMapKeyRef" in source:
-            value = await config_value(pod, source["configMapKeyRef"], config_maps)
+        elif "resourceFieldRef" in source:
+            value = resource_value(pod, container, source["resourceFieldRef"], allocatable)
         elif source:
-            raise ConfigError(f"env {variable['name']}: {', '.join(source)} is not supported by this kubelet")
+            field, ref = next(iter(source.items()))
+            if field not in KEYS:
+                raise ConfigError(f"env {variable['name']}: {field} is not supported by this kubelet")
+            value = await entry_of(pod, KEYS[field], ref, objects)
         if value is not None:
             known[variable["name"]] = value
     return known

@@ -72,7 +72,7 @@ class Kubelet:
         tasks = [*self.tasks, *(worker.task for worker in self.workers.values())]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *(worker.stop_helpers() for worker in self.workers.values()), return_exceptions=True)
         self.tasks, self.workers = [], {}
         await self.recorder.stop()
 

@@ -12,6 +12,7 @@ from tinykube.kubelet.forward import FORWARDS, forwarding
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.logs import LogOptions, read_log
 from tinykube.kubelet.streams import PROTOCOLS, Channels, conversation
+from tinykube.kubelet.worker import containers_of
 from tinykube.machinery.objects import Object, name, namespace, parse_time, uid
 from tinykube.machinery.sockets import choose, offered
 from tinykube.machinery.wire import Request, Response
@@ -93,7 +94,7 @@ class KubeletServer:
         pod = self.pod(space, pod_name)
         if pod is None:
             return Response(404, f'pod "{pod_name}" not found\n'.encode(), dict(PLAIN))
-        if container not in [each["name"] for each in pod["spec"]["containers"]]:
+        if container not in containers_of(pod):
             return Response(404, f'container "{container}" not found in pod "{pod_name}"\n'.encode(), dict(PLAIN))
         try:
             options = self.options(request)

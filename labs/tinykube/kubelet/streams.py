@@ -88,3 +88,24 @@ def exit_status(code: int) -> Object:
     return {"metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
             "message": f"command terminated with non-zero exit code: exit status {code}",
             "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]}}
+
+
+class Collected:
+    """Streams of nobody: what a command says is kept, up to a limit. For probes and hooks."""
+
+    stdin = tty = False
+
+    def __init__(self, limit: int = 10 << 10) -> None:
+        self.said, self.limit = b"", limit
+
+    async def read(self) -> bytes:
+        """Nobody types."""
+        return b""
+
+    async def write(self, number: int, data: bytes) -> None:
+        """Keep what is said."""
+        self.said = (self.said + data)[:self.limit]
+
+    async def size(self) -> tuple[int, int]:
+        """Nobody looks."""
+        return 80, 24

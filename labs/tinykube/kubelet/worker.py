@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinykube.kubelet.environment import ConfigError, environment, expand
-from tinykube.kubelet.restart import Backoff, Runs, ended, plan, pretty, terminal
+from tinykube.kubelet.http import ask
+from tinykube.kubelet.prober import Prober
+from tinykube.kubelet.restart import Backoff, Runs, ended, is_sidecar, plan, pretty, terminal
 from tinykube.kubelet.status import Waiting, pod_status, rejected_status
+from tinykube.kubelet.volumes import PLURALS, Volumes
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, key_of, name, namespace, timestamp, uid
 from tinykube.machinery.quantity import milli, whole
@@ -57,6 +60,7 @@ class PodWorker:
         self.pull_error = ""
         self.reported: Object = {}
         self.restarts, self.pulls = Backoff(), Backoff()
+        self.prober, self.volumes = Prober(self), Volumes(self)
         self.task = asyncio.create_task(self.run(), name=f"pod {key_of(pod)}")
 
     async def run(self) -> None:
@@ -71,7 +75,13 @@ class PodWorker:
                 self.log.add("kubelet", "sync-failed", node=self.kubelet.name, pod=key_of(self.pod), error=str(error))
                 again = LOOK_AGAIN
             await self.pause(again)
+        await self.stop_helpers()
         self.kubelet.workers.pop(uid(self.pod), None)
+
+    async def stop_helpers(self) -> None:
+        """No more probes, and nothing followed."""
+        self.prober.stop()
+        await self.volumes.stop()
 
     async def pause(self, seconds: float) -> None:
         """Wait until something happens, or for so many seconds if nothing does."""
@@ -115,11 +125,17 @@ class PodWorker:
 
     async def start_what_lacks(self, sandbox: PodSandbox | None, runs: Runs) -> float:
         """Make a sandbox if there is none that lives, start the containers that should run, report."""
-        todo = plan(self.pod, sandbox, runs)
+        todo = plan(self.pod, sandbox, runs, self.prober.started(runs))
         if todo.new_sandbox:
             await self.report(sandbox, runs)
+        try:
+            again = await self.volumes.set_up(self.pod)
+        except ConfigError as error:
+            self.event("Warning", "FailedMount", str(error))
+            await self.report(sandbox, runs)
+            return LOOK_AGAIN
+        if todo.new_sandbox:
             sandbox = await self.new_sandbox(sandbox)
-        again = float("inf")
         for container in todo.start:
             assert sandbox
             history = runs.get(container["name"], [])
@@ -130,8 +146,23 @@ class PodWorker:
                 self.waiting[container["name"]] = failure.waiting
                 again = min(again, failure.again)
         sandbox, runs = await self.observe()
+        if sandbox:
+            self.prober.follow(containers_of(self.pod), runs, sandbox.ip)
+        if self.prober.started(runs) & {each["name"] for each in todo.start if is_sidecar(each)}:
+            self.dirty.set()                       # whoever comes next may come
+        await self.end_unwell(runs)
         await self.report(sandbox, runs)
         return again
+
+    async def end_unwell(self, runs: Runs) -> None:
+        """End the containers whose probes have failed for too long; they are started again as if they had failed."""
+        for run in [history[-1] for history in runs.values() if history[-1].id in self.prober.unwell]:
+            kind, probe = self.prober.unwell.pop(run.id)
+            name = run.config.name
+            self.event("Normal", "Killing", f"Container {name} failed {kind} probe, will be restarted",
+                       f"spec.containers{{{name}}}")
+            grace = probe.get("terminationGracePeriodSeconds") or self.pod["spec"].get("terminationGracePeriodSeconds", 30)
+            await self.stop_one(run, float(grace))
 
     async def new_sandbox(self, old: PodSandbox | None) -> PodSandbox:
         """A place for the pod's containers. After the death of one, the next attempt."""
@@ -162,9 +193,21 @@ class PodWorker:
             self.event("Warning", "Failed", f"Error: {error}", where)
             raise NotStarted("RunContainerError", str(error), LOOK_AGAIN) from None
         self.event("Normal", "Started", "Container started", where)
+        if hook := dig(spec, "lifecycle", "postStart"):
+            await self.after_start(container_id, spec, hook, sandbox.ip, where)
         for old in history[:-1]:
             await self.runtime.remove_container(old.id)
             remove_log(old)
+
+    async def after_start(self, container_id: str, spec: Object, hook: Object, ip: str, where: str) -> None:
+        """Run a container's postStart hook; until it is done, nothing else happens to the pod. Raises NotStarted."""
+        run = await self.runtime.container_status(container_id)
+        good, said = await ask(self.kubelet, run, spec, hook, ip, float("inf"))
+        if not good:
+            self.event("Warning", "FailedPostStartHook", "PostStartHook failed", where)
+            self.event("Normal", "Killing", "FailedPostStartHook", where)
+            await self.stop_one(run, self.grace())
+            raise NotStarted("PostStartHookError", f"PostStartHook failed: {said}", LOOK_AGAIN)
 
     def wait_out(self, spec: Object, last: Container | None, where: str) -> None:
         """Let a container that failed wait: at once, after 10 s, 20 s, 40 s, ... 5 min. Raises NotStarted."""
@@ -224,9 +267,9 @@ class PodWorker:
         addresses = {"status.podIP": sandbox.ip, "status.podIPs": sandbox.ip,
                      "status.hostIP": self.kubelet.machine.address}
         try:
-            envs = await environment(self.pod, spec, addresses, self.config_map)
-            if spec.get("volumeMounts"):
-                self.refuse_mounts(spec["volumeMounts"])
+            envs = await environment(self.pod, spec, addresses, self.object,
+                                     dig(self.kubelet.node, "status", "allocatable", default={}))
+            mounts = self.mounts(spec)
         except ConfigError as error:
             self.event("Warning", "Failed", f"Error: {error}", where)
             raise NotStarted("CreateContainerConfigError", str(error)) from None
@@ -235,19 +278,25 @@ class PodWorker:
             name=spec["name"], image=spec["image"], attempt=attempt, command=expand_all(spec.get("command"), envs),
             args=expand_all(spec.get("args"), envs), working_dir=spec.get("workingDir", ""), envs=envs,
             log_path=f"{spec['name']}/{attempt}.log", stdin=spec.get("stdin", False),
-            stdin_once=spec.get("stdinOnce", False), tty=spec.get("tty", False), memory_limit=whole(limits.get("memory", 0)),
+            stdin_once=spec.get("stdinOnce", False), tty=spec.get("tty", False), mounts=mounts,
+            memory_limit=whole(limits.get("memory", 0)),
             cpu_limit=milli(limits.get("cpu", 0)))
 
-    def refuse_mounts(self, mounts: list[Object]) -> None:
-        """No volumes yet, but for the token that admission puts into every pod of a genuine cluster."""
-        asked = [mount["name"] for mount in mounts if not mount["mountPath"].startswith("/var/run/secrets/kubernetes.io")]
-        if asked:
-            raise ConfigError(f"volumes are not supported by this kubelet: {', '.join(asked)}")
+    def mounts(self, spec: Object) -> dict[str, str]:
+        """Path in the container -> path here, for each of its mounts."""
+        places = {volume["name"]: self.volumes.place(volume) for volume in self.pod["spec"].get("volumes") or []}
+        found = {}
+        for mount in spec.get("volumeMounts") or []:
+            place = places[mount["name"]] / (mount.get("subPath") or "")
+            if not place.exists():
+                place.mkdir(parents=True)
+            found[str(mount["mountPath"])] = str(place)
+        return found
 
-    async def config_map(self, wanted: str) -> Object | None:
-        """A ConfigMap in the pod's namespace, or None."""
+    async def object(self, kind: str, wanted: str) -> Object | None:
+        """A ConfigMap or a Secret in the pod's namespace, or None."""
         try:
-            return await self.kubelet.client.get("configmaps", wanted, namespace(self.pod))
+            return {"kind": kind, **await self.kubelet.client.get(PLURALS[kind], wanted, namespace(self.pod))}
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -266,6 +315,7 @@ class PodWorker:
             if box.config.uid == uid(self.pod):
                 await self.runtime.remove_pod_sandbox(box.id)
         shutil.rmtree(self.log_directory(), ignore_errors=True)
+        await self.volumes.tear_down()
         return None
 
     def grace(self) -> float:
@@ -283,13 +333,17 @@ class PodWorker:
         for container in running:
             self.event("Normal", "Killing", f"Stopping container {container.config.name}",
                        f"spec.containers{{{container.config.name}}}")
-        await self.stop_containers(running, self.grace())
+        began = self.clock.monotonic()
+        for group in in_order(self.pod, running):
+            await self.stop_containers(group, began)
         await self.runtime.stop_pod_sandbox(sandbox.id)
 
-    async def stop_containers(self, running: list[Container], grace: float) -> None:
-        """Stop containers within their grace; begin again with less when somebody asks for less meanwhile."""
+    async def stop_containers(self, running: list[Container], began: float) -> None:
+        """Stop containers within the grace that began then; begin again with less when somebody asks for less meanwhile."""
         while running:
-            stopping = asyncio.gather(*(self.runtime.stop_container(one.id, grace) for one in running))
+            grace = self.grace()
+            left = max(LEAST_GRACE, grace - (self.clock.monotonic() - began))
+            stopping = asyncio.gather(*(self.stop_one(one, left) for one in running))
             try:
                 while not stopping.done() and self.grace() >= grace:
                     self.dirty.clear()
@@ -302,11 +356,21 @@ class PodWorker:
             finally:
                 stopping.cancel()
                 await asyncio.gather(stopping, return_exceptions=True)
-            grace = self.grace()
+
+    async def stop_one(self, run: Container, grace: float) -> None:
+        """Stop a container: its preStop hook first, then SIGTERM with the time that the hook has left."""
+        spec, began = containers_of(self.pod).get(run.config.name, {}), self.clock.monotonic()
+        if hook := dig(spec, "lifecycle", "preStop"):
+            sandbox, _ = await self.observe()
+            good, _ = await ask(self.kubelet, run, spec, hook, sandbox.ip if sandbox else "", grace)
+            if not good:
+                self.event("Warning", "FailedPreStopHook", "PreStopHook failed", f"spec.containers{{{run.config.name}}}")
+        await self.runtime.stop_container(run.id, max(LEAST_GRACE, grace - (self.clock.monotonic() - began)) if hook else grace)
 
     async def report(self, sandbox: PodSandbox | None, runs: Runs, *, over: bool = False) -> None:
         """Tell the api-server how the pod is, if that is news."""
         status = pod_status(self.pod, sandbox, runs, self.waiting, scheme=self.runtime.name, over=over,
+                            health=self.prober.health(runs),
                             host_ip=self.kubelet.machine.address, now=timestamp(self.clock))
         await self.patch(status)
 
@@ -343,6 +407,19 @@ class PodWorker:
         """Leave a note for people, who find it in `kubectl describe pod`."""
         self.kubelet.recorder.event({"apiVersion": "v1", "kind": "Pod", **self.pod}, kind, reason, message, where)
         self.log.add("kubelet", "event", node=self.kubelet.name, pod=key_of(self.pod), reason=reason, message=message)
+
+
+def containers_of(pod: Object) -> dict[str, Object]:
+    """All containers of a pod by name, of whatever kind."""
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    return {each["name"]: each for kind in kinds for each in pod["spec"].get(kind) or []}
+
+
+def in_order(pod: Object, running: list[Container]) -> list[list[Container]]:
+    """Containers in the order in which they are stopped: all but the sidecars, then these, the last one first."""
+    sidecars = [each["name"] for each in pod["spec"].get("initContainers") or [] if is_sidecar(each)]
+    first = [run for run in running if run.config.name not in sidecars]
+    return [first] + [[run for run in running if run.config.name == name] for name in reversed(sidecars)]
 
 
 def remove_log(container: Container) -> None:

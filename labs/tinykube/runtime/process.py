@@ -382,6 +382,10 @@ class Pod:
         """Write down a new container, for the shim and for whoever takes up this pod later."""
         home = self.directory / container.id
         Path(str(plan["cwd"])).mkdir(parents=True)
+        for path, source in container.config.mounts.items():       # a link, as there is no file system of the pod's own
+            link = home / "rootfs" / path.strip("/")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
         if container.config.stdin:
             os.mkfifo(home / "stdin", 0o600)
         write_json(home / "config.json", plan)
