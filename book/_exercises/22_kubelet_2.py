@@ -1,4 +1,4 @@
-"""Checks for the exercises of "How do I look inside?"."""
+"""Checks for the exercises of "Is it well, and what does it need?"."""
 
 from __future__ import annotations
 
@@ -28,11 +28,21 @@ def exit_code(answer: Answer) -> None:
 
 
 @exercise
-def read_frames(answer: Answer) -> None:
-    one, last = b"\0\0\0\x03\0\0\0\x02hi", b"\0\0\0\x05\x01\0\0\0"
-    answer(b"").gives([], hint="No bytes, no frames.")
-    answer(one).gives([(3, b"hi", False)], hint="Stream 3, two bytes, not the last.")
-    answer(one + last).gives([(3, b"hi", False), (5, b"", True)], hint="A last frame may be empty.")
-    answer(one[:-1]).gives([], hint="Its head says two bytes and one is here: the frame is not complete.")
-    answer(one + one[:4]).gives([(3, b"hi", False)], hint="Half a head is no frame yet.")
-    answer(b"\0\0\0\x03\0\0\x01\x01" + b"x" * 257).gives([(3, b"x" * 257, False)], hint="The length has three bytes.")
+def ready_after(answer: Answer) -> None:
+    answer([], 1, 3).gives(False, hint="Before the first answer it is not ready.")
+    answer([True], 1, 3).gives(True, hint="One good answer is enough here.")
+    answer([True, False, False], 1, 3).gives(True, hint="Two bad ones in a row are not three.")
+    answer([True, False, False, False], 1, 3).gives(False, hint="Three bad ones in a row are enough.")
+    answer([True, False, False, True, False], 1, 3).gives(True, hint="In a row: a good answer in between begins the count anew.")
+    answer([True, True, False, True, True], 3, 1).gives(False, hint="Good answers are counted in a row, too.")
+    answer([True, True, True, False, True], 3, 2).gives(True, hint="One bad answer changed nothing: it was ready, and still is.")
+
+
+@exercise
+def who_is_next(answer: Answer) -> None:
+    answer([], {}).gives(None, hint="Nothing comes first, so the others may start.")
+    answer(["a", "b"], {}).gives("a", hint="The first of the list, as nothing has run yet.")
+    answer(["a", "b"], {"a": 0}).gives("b", hint="a has ended well, so b is next.")
+    answer(["a", "b"], {"a": 3}).gives("a", hint="a failed: it is tried again before anything else.")
+    answer(["a", "b"], {"a": 0, "b": 0}).gives(None, hint="Both have ended well.")
+    answer(["b", "a"], {"a": 0}).gives("b", hint="The order is that of the list, not that of the alphabet.")

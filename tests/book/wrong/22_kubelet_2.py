@@ -1,4 +1,4 @@
-"""Answers that people would give to the exercises of "How do I look inside?", and what they should be told."""
+"""Answers that people would give to the exercises of "Is it well, and what does it need?", and what they should be told."""
 
 from __future__ import annotations
 
@@ -33,20 +33,21 @@ def looks_at_the_first(status: dict[str, Any]) -> int:
     return int(cause["message"]) if cause.get("reason") == "ExitCode" else 1
 
 
-@wrong("read_frames", says="not complete")
-def takes_what_there_is(data: bytes) -> list[tuple[int, bytes, bool]]:
-    found = []
-    while len(data) >= 8:
-        size = int.from_bytes(data[5:8], "big")
-        found.append((int.from_bytes(data[:4], "big"), data[8:8 + size], bool(data[4] & 1)))
-        data = data[8 + size:]
-    return found
+@wrong("ready_after", says="In a row")
+def counts_all(answers: list[bool], success: int, failure: int) -> bool:
+    return answers.count(True) >= success and answers.count(False) < failure
 
 
-@wrong("read_frames", says="three bytes")
-def reads_one_byte_of_length(data: bytes) -> list[tuple[int, bytes, bool]]:
-    found = []
-    while len(data) >= 8 and len(data) >= 8 + data[7]:
-        found.append((int.from_bytes(data[:4], "big"), data[8:8 + data[7]], bool(data[4] & 1)))
-        data = data[8 + data[7]:]
-    return found
+@wrong("ready_after", says="not three")
+def believes_the_last(answers: list[bool], success: int, failure: int) -> bool:
+    return bool(answers) and answers[-1]
+
+
+@wrong("who_is_next", says="tried again")
+def takes_an_end_for_a_success(inits: list[str], ended: dict[str, int]) -> str | None:
+    return next((name for name in inits if name not in ended), None)
+
+
+@wrong("who_is_next", says="not that of the alphabet")
+def sorts(inits: list[str], ended: dict[str, int]) -> str | None:
+    return next((name for name in sorted(inits) if ended.get(name) != 0), None)
