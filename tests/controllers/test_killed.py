@@ -143,6 +143,7 @@ async def tell(story: Story, at: int | None) -> list[str]:
         return cut.writes
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("which", STORIES)
 async def test_killed_between_any_two_requests(which: str) -> None:
     writes = await tell(STORIES[which], None)
