@@ -91,7 +91,10 @@ class Following:
         await self.clock.advance(seconds)
 
     def asked(self) -> list[dict[str, str]]:
-        return [dict(request.query) for request in self.script.requests]
+        """What was asked for; that each watch may last from five to ten minutes is looked at here, and left out."""
+        found = [dict(request.query) for request in self.script.requests]
+        assert all(300 <= int(each.pop("timeoutSeconds")) < 600 for each in found if "watch" in each)
+        return found
 
 
 @pytest.fixture
@@ -176,11 +179,27 @@ async def test_retries_slow_down_and_are_told(following: Following) -> None:
     assert "nobody there" in following.log.records[0]["error"]
 
 
-async def test_idle_means_no_requests(following: Following) -> None:
+async def test_idle_means_no_requests_as_long_as_a_watch_may_last(following: Following) -> None:
     following.script.stream(bookmark(1, end=True))
     following.start()
-    await following.settle(3600)
+    await following.settle(299)
     assert len(following.script.requests) == 1
+
+
+async def test_a_watch_that_nobody_ends_is_dead_and_is_begun_anew_where_it_was(following: Following) -> None:
+    """The line is cut in a way that neither side hears of: no end comes, and no event."""
+    live = following.script.stream(bookmark(1, end=True))
+    following.start()
+    await following.settle(1)
+    seconds = int(dict(following.script.requests[0].query)["timeoutSeconds"])
+    following.script.stream(event("ADDED", "a", 2))
+    await following.settle(seconds + 20)
+    assert len(following.script.requests) == 1
+    await following.settle(15)
+    live.put_nowait(event("ADDED", "from-the-dead", 2))
+    await following.settle(1)
+    assert following.told == ["+a@2"]
+    assert dict(following.script.requests[1].query)["resourceVersion"] == "1"
 
 
 async def test_a_handler_that_raises_is_logged_and_the_reflector_lives_on(following: Following) -> None:

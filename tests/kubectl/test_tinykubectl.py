@@ -3,18 +3,30 @@ from __future__ import annotations
 
 import contextlib
 import io
+import queue
+import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bookkit import kubectl
+from tinykube.cluster import Cluster, background
 from tinykube.kubectl.cli import main
 
 from tests.kubectl.conftest import a_plane, a_tiny
 from tests.kubectl.test_beside import CONFIG, EVENT, NODE, POD, SANITIZE, re
 
+BOOLS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: bools, labels: {"y": "n", "on": "off"}}
+data: {"y": "N", "n": "yes", "Y": "no", "x": "true", "1": "1", "o": "0x1", "e": "1e3", "t": "2001-01-01", "s": "a: b", "z": "~",
+       "v": "null", "k": "", "m": "two\nlines", "u": "ü", "h": "# no comment", "d": "- a", "w": " blank", "q": "'", "Q": '"'}
+"""
 COMMANDS: list[tuple[str, str]] = [
     ("create -f -", CONFIG), ("create -f -", CONFIG), ("get cm colors", ""), ("get configmaps colors -o yaml", ""),
     ("get cm/colors -o json", ""), ("get cm colors -o jsonpath={.data.sky}", ""), ("get cm colors -o name", ""),
@@ -24,6 +36,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("get pods -o jsonpath={.items[*].metadata.name}", ""), ("get pods -o yaml", ""), ("get nodes", ""), ("get nodes -o wide", ""),
     ("create -f -", EVENT), ("get events", ""), ("get pod nobody", ""), ("get unicorns", ""), ("get pods -n nowhere", ""),
     ("get nodes -l no=where", ""), ("logs web -c web", ""), ("logs nobody", ""), ("delete event web.1", ""),
+    ("create -f -", BOOLS), ("get cm bools -o yaml", ""), ("get cm bools -o json", ""), ("delete cm bools", ""),
     ("delete cm colors", ""), ("delete cm colors", ""), ("delete -f -", NODE), ("get cm colors -o yaml", ""),
 ]
 
@@ -75,7 +88,7 @@ def compare(kubeconfig: Path) -> list[str]:
         if verb == "create" and "created" in mine:
             kubectl("delete --force --grace-period=0 -f -", cluster=kubeconfig, input=text, quiet=True)
         elif verb == "delete" and "deleted" in mine:
-            again = text or {"event": EVENT, "cm": CONFIG}[command.split()[1]]
+            again = text or {"event": EVENT, "colors": CONFIG, "web.1": EVENT, "bools": BOOLS}[command.split()[2]]
             kubectl(f"{undo[verb]} -f -", cluster=kubeconfig, input=again, quiet=True, check=True)
         elif verb == "label":
             before = "label cm colors a=b" if command.endswith("a-") else "label cm colors a-"
@@ -118,6 +131,55 @@ def test_describe_shows_fields_and_events(tiny: Path) -> None:
 def test_forbidden_in_the_servers_words(plane: Any) -> None:
     nobody = plane.kubeconfig_for("nobody")
     assert ours("get pods", "", nobody) == theirs("get pods", "", nobody)
+
+
+class Reading:
+    """The console script `tinykubectl`, started, and what it prints, line by line."""
+
+    def __init__(self, *words: str) -> None:
+        command = [str(Path(sys.executable).with_name("tinykubectl")), *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self) -> None:
+        """Queue what is printed."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip())
+
+    def line(self) -> str:
+        """The next line."""
+        return self.lines.get(timeout=30)
+
+    def end(self) -> int:
+        """Interrupt it as Ctrl-C does; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+def test_the_console_script_watches_and_follows(tmp_path: Path) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "clock"}, "spec": {"containers": [{
+        "name": "main", "image": "kubernetes-by-hand/box:1",
+        "command": ["sh", "-c", "n=0; while true; do n=$((n+1)); echo tick $n; sleep 0.2; done"]}]}}
+    with background(Cluster(nodes=1, directory=tmp_path)) as cluster:
+        options = ["-k", str(cluster.kubeconfig)]
+        cluster.apply(pod)
+        cluster.wait("pod/clock Running")
+        watching = Reading("get", "pods", "-w", *options)
+        assert watching.line().split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
+        assert watching.line().split()[:3] == ["clock", "1/1", "Running"]
+        following = Reading("logs", "-f", "clock", *options)
+        ticks = [following.line() for _ in range(3)]
+        assert ticks == ["tick 1", "tick 2", "tick 3"]
+        cluster.delete("pod/clock", grace_seconds=0)
+        assert watching.line().split()[0] == "clock"
+        assert watching.end() == 130
+        assert following.process.wait(30) == 0
+    nobody = subprocess.run([str(Path(sys.executable).with_name("tinykubectl")), "get", "pods", *options], capture_output=True,
+                            text=True, timeout=60)
+    assert nobody.returncode == 1
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from tinykube.client.credentials import Credentials, Proof, show
 from tinykube.client.kubeconfig import Access
+from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.sockets import WebSocket, offered, splice
 from tinykube.machinery.wire import Request, Response
 
@@ -24,15 +26,16 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, tls: SSLContext | None = None,
-                 timeout: float = TIMEOUT) -> None:
+                 credentials: Credentials | None = None, timeout: float = TIMEOUT) -> None:
         self.url, self.headers, self.tls, self.timeout = url.rstrip("/"), dict(headers or {}), tls, timeout
+        self.credentials, self.shown = credentials, Proof()
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
     def from_access(cls, access: Access) -> HttpTransport:
         """A transport to the server of a kubeconfig, with its trust and its identity."""
         headers = {"authorization": f"Bearer {access.token}"} if access.token else {}
-        return cls(access.url, headers=headers, tls=access.tls())
+        return cls(access.url, headers=headers, tls=access.tls(), credentials=access.credentials(SystemClock()))
 
     async def __aenter__(self) -> HttpTransport:
         return self
@@ -58,10 +61,14 @@ class HttpTransport:
             return await self._upgrade(request, protocols)
         try:
             async with asyncio.timeout(self.timeout):
+                if self.credentials:
+                    await self._prove(await self.credentials.proof())
                 answer = await self._connections().request(
                     request.method, self._address(request), data=request.body or None,
                     headers=self.headers | dict(request.headers), allow_redirects=False)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
+                if answer.status == 401 and self.credentials:
+                    self.credentials.refused()            # the next request asks anew
                 if answer.status < 300 and wants_stream(request):
                     return Response(answer.status, HttpStream(answer, self.url), headers)
                 return Response(answer.status, await answer.read(), headers)
@@ -85,6 +92,14 @@ class HttpTransport:
             raise unreachable(self.url, error) from None
         return Response(101, b"", {"sec-websocket-protocol": socket.raw.protocol or ""},
                         lambda other: splice(other, socket))
+
+    async def _prove(self, proof: Proof) -> None:
+        if proof.token:
+            self.headers["authorization"] = f"Bearer {proof.token}"
+        if proof.certificate and self.tls and proof != self.shown:
+            show(proof.certificate, proof.key, self.tls)
+            await self.close()                            # who we are is said when a connection begins
+        self.shown = proof
 
     def _address(self, request: Request) -> URL:
         query = f"?{urlencode(request.query)}" if request.query else ""

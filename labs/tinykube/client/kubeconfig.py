@@ -4,13 +4,16 @@ from __future__ import annotations
 import base64
 import os
 import ssl
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tinykube.client.credentials import Credentials, Plugin, TokenFile, show
+from tinykube.machinery.clock import Clock
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class Access:
@@ -22,10 +25,18 @@ class Access:
     ca: bytes | None = None
     certificate: bytes | None = None
     key: bytes | None = None
+    token_file: Path | None = None
+    plugin: dict[str, Any] | None = None                 # what a user's `exec` says
 
     def anonymous(self) -> Access:
         """The same server, and the same trust in it, for one who shows nothing."""
-        return replace(self, token=None, certificate=None, key=None)
+        return replace(self, token=None, certificate=None, key=None, token_file=None, plugin=None)
+
+    def credentials(self, clock: Clock) -> Credentials | None:
+        """Where a proof comes from that changes while a client runs; None if what is here stays."""
+        if self.plugin:
+            return Plugin(self.plugin, clock)
+        return TokenFile(self.token_file, clock) if self.token_file else None
 
     def tls(self) -> ssl.SSLContext | None:
         """What to trust and what to show over https (PEM, from the file); None over plain http."""
@@ -35,10 +46,7 @@ class Access:
         if self.insecure:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if self.certificate and self.key:
-            with tempfile.NamedTemporaryFile() as pair:      # OpenSSL reads a certificate from files only
-                pair.write(self.certificate + b"\n" + self.key)
-                pair.flush()
-                context.load_cert_chain(pair.name)
+            show(self.certificate, self.key, context)
         return context
 
 
@@ -53,11 +61,27 @@ def load(path: str | Path | None = None, context: str | None = None) -> Access:
     chosen = entry(config, "context", name, file)
     cluster = entry(config, "cluster", chosen.get("cluster", ""), file)
     user = entry(config, "user", chosen["user"], file) if chosen.get("user") else {}
+    said = user.get("exec")
+    if said and "/" in said["command"]:                  # then it begins where the file is
+        said = {**said, "command": str(file.parent / said["command"])}
     return Access(
         url=cluster["server"].rstrip("/"), namespace=chosen.get("namespace") or "default",
         insecure=bool(cluster.get("insecure-skip-tls-verify")), token=user.get("token"),
         ca=material(cluster, "certificate-authority", file),
-        certificate=material(user, "client-certificate", file), key=material(user, "client-key", file))
+        certificate=material(user, "client-certificate", file), key=material(user, "client-key", file),
+        token_file=file.parent / user["tokenFile"] if user.get("tokenFile") else None, plugin=said)
+
+
+def in_cluster(directory: Path = ACCOUNT) -> Access:
+    """The access of a pod: the api-server of its own cluster, as the pod's service account, whose token is renewed.
+
+    Genuine counterpart: rest.InClusterConfig. Raises ValueError outside of a pod.
+    """
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    if not host or not port or not (directory / "token").exists():
+        raise ValueError(f"this is no pod: there has to be $KUBERNETES_SERVICE_HOST, $KUBERNETES_SERVICE_PORT, {directory}/token")
+    return Access(f"https://{f'[{host}]' if ':' in host else host}:{port}", namespace=(directory / "namespace").read_text().strip(),
+                  ca=(directory / "ca.crt").read_bytes(), token_file=directory / "token")
 
 
 def entry(config: dict[str, Any], kind: str, name: str, file: Path) -> dict[str, Any]:

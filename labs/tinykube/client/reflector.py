@@ -12,7 +12,7 @@ from contextlib import aclosing
 from random import Random
 
 from tinykube.client.rest import Client
-from tinykube.machinery.clock import Clock
+from tinykube.machinery.clock import Clock, within
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, key_of
@@ -20,6 +20,8 @@ from tinykube.machinery.objects import Object, key_of
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 FIRST_BACKOFF = 0.2           # seconds
 LONGEST_BACKOFF = 30.0
+WATCH = 300.0                 # seconds that a watch is asked to last, up to twice that
+LATE = 30.0                   # seconds later it counts as dead: nobody at the other end has ended it
 
 Changed = Callable[[Object, Object], None]
 Happened = Callable[[Object], None]
@@ -82,8 +84,9 @@ class Reflector:
         """One watch, from first byte to last: of changes if we have a cache, else of the whole collection."""
         if not self.resource_version and not self.watch_list:
             return await self.list_everything()
-        began = self.clock.monotonic()
-        await (self.watch_changes() if self.resource_version else self.watch_everything())
+        began, seconds = self.clock.monotonic(), int(WATCH * (1 + self.random.random()))
+        watch = self.watch_changes(seconds) if self.resource_version else self.watch_everything(seconds)
+        await within(self.clock, seconds + LATE, watch)
         if self.clock.monotonic() - began < 1:
             raise ConnectionError("the watch ended as soon as it began")
 
@@ -110,11 +113,11 @@ class Reflector:
         items = [{"apiVersion": listed.get("apiVersion"), "kind": kind, **item} for item in listed.get("items") or []]
         self.replace({key_of(item): item for item in items}, listed["metadata"]["resourceVersion"])
 
-    async def watch_everything(self) -> None:
+    async def watch_everything(self, seconds: int) -> None:
         """The new way: a watch that begins with the whole collection and says where that ends, then goes on."""
         arriving: dict[str, Object] | None = {}
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-        async with aclosing(self.events(query)) as events:
+        async with aclosing(self.events(seconds, query)) as events:
             async for event in events:
                 obj = event["object"]
                 if arriving is None:
@@ -127,15 +130,16 @@ class Reflector:
                 elif event["type"] != "BOOKMARK":
                     arriving[key_of(obj)] = obj
 
-    async def watch_changes(self) -> None:
+    async def watch_changes(self, seconds: int) -> None:
         """A watch of what changed since the version that the cache has."""
-        async with aclosing(self.events({"resourceVersion": self.resource_version})) as events:
+        async with aclosing(self.events(seconds, {"resourceVersion": self.resource_version})) as events:
             async for event in events:
                 self.apply(event)
 
-    def events(self, query: dict[str, str]) -> AsyncGenerator[Object, None]:
-        """The watch itself, with our selectors."""
-        return self.client.watch(self.resource, self.namespace, allowWatchBookmarks=True, **self.selectors, **query)
+    def events(self, seconds: int, query: dict[str, str]) -> AsyncGenerator[Object, None]:
+        """The watch itself, with our selectors. The server ends it after some minutes, and we ask again."""
+        return self.client.watch(self.resource, self.namespace, allowWatchBookmarks=True, timeoutSeconds=seconds,
+                                 **self.selectors, **query)
 
     def replace(self, items: dict[str, Object], version: str) -> None:
         """Take over a whole collection and tell the handlers how it differs from what we had."""

@@ -38,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def out(text: str) -> None:
+    """Print at once, also when somebody reads along at the end of a pipe."""
+    print(text, flush=True)
+
+
 def say(text: str) -> None:
     """Print to stderr."""
     print(text, file=sys.stderr)
@@ -58,7 +63,7 @@ async def run(options: argparse.Namespace) -> None:
             if options.verbose:
                 say(f"{request.method} {request.target} {response.status}")
             return response
-        await getattr(Kubectl(Client(send, "tinykubectl"), options, print, say, read), options.verb)()
+        await getattr(Kubectl(Client(send, "tinykubectl"), options, out, say, read), options.verb)()
 
 
 def main(argv: list[str] | None = None) -> int:

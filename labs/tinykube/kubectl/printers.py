@@ -29,6 +29,12 @@ class Dumper(yaml.SafeDumper):
         return "|" if "\n" in event.value else str(super().choose_scalar_style())
 
 
+# What Go's YAML takes for a truth value or a number, too
+Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$"),
+                             list("-+.0123456789"))
+
+
 def columns(table: Object, *, wide: bool, namespaces: bool) -> list[list[str]]:
     """The cells of a Table: its head, and a row for each object."""
     shown = [n for n, column in enumerate(table["columnDefinitions"]) if wide or not column["priority"]]

@@ -4,10 +4,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -74,3 +76,17 @@ class FakeClock:
         """Give the tasks that were just woken turns enough to reach their next wait."""
         for _ in range(rounds):
             await asyncio.sleep(0)
+
+
+async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, if it does so within some seconds by a clock. Else it is canceled, and TimeoutError raised."""
+    task, limit = asyncio.ensure_future(work), asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, limit), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise TimeoutError(f"not done within {seconds:g} s")
+        return task.result()
+    finally:
+        task.cancel()
+        limit.cancel()
+        await asyncio.gather(task, limit, return_exceptions=True)
