@@ -23,9 +23,8 @@ ARROWS = {
     "network": {"machinery", "client"},
     "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "runtime", "network"},
 }
-TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/credentials.py", "client/http.py", "kubelet/http.py", "runtime/process.py",
-              "store/directory.py", "runtime/docker.py",
-              "runtime/shim.py"}
+TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/credentials.py", "client/http.py", "kubelet/http.py",
+              "runtime/process.py", "store/directory.py", "runtime/docker.py", "runtime/shim.py"}
 IMPURE = {"threading", "socket", "subprocess", "multiprocessing", "selectors", "socketserver", "http", "urllib.request"}
 AMBIENT = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow"),
            ("random", "random"), ("random", "choice"), ("random", "randint"), ("random", "shuffle"),
