@@ -117,6 +117,11 @@ class PodStrategy(StatusStrategy):
         if obj["spec"]["terminationGracePeriodSeconds"] < 0:
             obj["spec"]["terminationGracePeriodSeconds"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj)}
+        if obj["spec"].get("schedulingGates"):
+            obj["status"]["conditions"] = [{
+                "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": None,
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastTransitionTime": obj["metadata"]["creationTimestamp"]}]
 
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
         wanted = obj.get("spec") or {}

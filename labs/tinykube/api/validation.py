@@ -166,7 +166,7 @@ FROZEN = ("pod updates may not change fields other than `spec.containers[*].imag
 
 def changeable(spec: Object) -> Object:
     """A pod's spec without the few fields that may change later."""
-    kept = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations")}
+    kept = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations", "schedulingGates")}
     for kind in ("containers", "initContainers"):
         if kind in kept:
             kept[kind] = [{key: value for key, value in container.items() if key != "image"}
@@ -183,6 +183,9 @@ def validate_pod_update(pod: Object, old: Object) -> Causes:
     if any(toleration not in kept for toleration in old["spec"].get("tolerations") or []):
         found.append(errors.forbidden_value("spec.tolerations", "existing toleration can not be modified except its "
                                             "tolerationSeconds"))
+    gates = old["spec"].get("schedulingGates") or []
+    found += [errors.forbidden_value("spec.schedulingGates", f"only deletion is allowed, but found new scheduling gate "
+                                     f"'{each['name']}'") for each in items(pod["spec"], "schedulingGates") if each not in gates]
     if changeable(pod["spec"]) != changeable(old["spec"]):
         found.append(errors.forbidden_value("spec", FROZEN))
     return found
