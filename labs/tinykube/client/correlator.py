@@ -11,6 +11,7 @@ from tinykube.machinery.objects import Object
 
 SIMILAR, FORGOTTEN = 10, 600.0          # that many texts for one reason, none of them longer ago than these seconds
 SPAM_BURST, SPAM_RATE = 25, 1 / 300     # events about one object: at once, and a second
+COMBINED = "(combined from similar events): "
 OBJECTS = 4096                          # as many objects, and as many reasons, are remembered
 
 Key = tuple[str, ...]
@@ -39,7 +40,7 @@ class Correlator:
         self.similar[group] = now, texts if combined else texts | {message}
         if len(self.similar) > OBJECTS:
             del self.similar[next(iter(self.similar))]
-        return (f"(combined from similar events): {message}", group) if combined else (message, (*group, message))
+        return (COMBINED + message, group) if combined else (message, (*group, message))
 
     def allows(self, about: Key) -> bool:
         """Whether one more event about this object may be sent now."""

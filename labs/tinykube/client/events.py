@@ -10,7 +10,7 @@ import contextlib
 from collections import OrderedDict
 from typing import NamedTuple
 
-from tinykube.client.correlator import Correlator, identity
+from tinykube.client.correlator import COMBINED, Correlator, identity
 from tinykube.client.rest import Client
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
@@ -123,5 +123,6 @@ class EventRecorder:
             "involvedObject": {name: value for name, value in involved.items() if value},
             "type": note.type, "reason": note.reason, "message": note.message, "count": 1,
             "firstTimestamp": now, "lastTimestamp": now, "source": source,
-            "reportingComponent": self.component, "reportingInstance": self.host,
+            **({} if note.message.startswith(COMBINED) else {"reportingComponent": self.component,
+                                                             "reportingInstance": self.host}),
         })
