@@ -270,3 +270,26 @@ def test_an_ephemeral_container_joins(ns: Namespace) -> None:
         return any("terminated" in each["state"] for each in status.get("ephemeralContainerStatuses", []))
     until(ns, "web", over, "to have had a guest")
     assert log(ns, "web", "guest") == "hello\n"
+
+
+def test_a_token_of_its_own(ns: Namespace) -> None:
+    """Good for this pod, and for whom it was made; it goes with the pod."""
+    ns.make("serviceaccounts", {"metadata": {"name": "robot"}})
+    source = {"serviceAccountToken": {"path": "token", "audience": "somebody", "expirationSeconds": 700}}
+    start(ns, "web", box("main", f"cat in/token; echo; {STAY}", volumeMounts=[{"name": "t", "mountPath": "/in"}]),
+          serviceAccountName="robot", automountServiceAccountToken=False,
+          volumes=[{"name": "t", "projected": {"sources": [source]}}])
+    pod = until(ns, "web", ready, "to be ready")
+    token = wait(lambda: log(ns, "web"), "its log").strip()
+
+    def review(*audiences: str) -> Object:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token, "audiences": audiences}}
+        return dict(ns.target.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body).json()["status"])
+    known = review("somebody")
+    assert known["authenticated"]
+    assert known["user"]["username"] == f"system:serviceaccount:{ns.name}:robot"
+    assert known["user"]["extra"]["authentication.kubernetes.io/pod-uid"] == [pod["metadata"]["uid"]]
+    assert not review("somebody-else").get("authenticated")
+    ns.call("DELETE", "/pods/web")
+    wait(lambda: ns.call("GET", "/pods/web").status_code == 404, "the pod to be gone")
+    assert not review("somebody").get("authenticated")

@@ -274,3 +274,25 @@ def test_who_may_not_exec_is_told(tiny: Tiny) -> None:
     failed = tiny("exec", "web", "--as=nobody", "--as-group=system:authenticated", "--", "true")
     assert failed.returncode == 1
     assert b'cannot get resource "pods" in API group' in failed.stderr
+
+
+def test_a_service_is_one_of_its_endpoints(tiny: Tiny) -> None:
+    address = tiny.cluster.get("pod/web")["status"]["podIP"]
+    objects = f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: front}}
+spec: {{ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: front-1, labels: {{kubernetes.io/service-name: front}}}}
+addressType: IPv4
+ports: [{{name: http, port: 8080}}]
+endpoints: [{{addresses: [{address}]}}, {{addresses: [127.9.9.9], conditions: {{ready: false}}}}]
+"""
+    assert tiny("apply", "-f", "-", stdin=objects.encode()).returncode == 0
+    services = "/api/v1/namespaces/default/services"
+    for name in ("front", "front:http", "front:80", "http:front:http"):
+        assert tiny("get", "--raw", f"{services}/{name}/proxy/").stdout == b"web 1 on web\n"
+    assert b"no endpoints available" in tiny("get", "--raw", f"{services}/front:https/proxy/").stderr

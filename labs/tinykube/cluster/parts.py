@@ -66,7 +66,7 @@ class ApiPart:
                             plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
         await server.start()
         if guard:
-            await let_ask_kubelets(Client(as_user(server.handle, ADMIN), API_SERVER))
+            await let_ask_kubelets(Client(as_user(server.dispatch, ADMIN), API_SERVER))
         return cls(server, await serve(server.handle, port=port, tls=guard.tls if guard else None))
 
     async def stop(self) -> None:
