@@ -4,13 +4,17 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
+from bookkit import kubectl
+from bookkit.shell import program
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,9 +29,11 @@ from tests.seats.access import tiny_side
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("beside-reading")]
 Sides = tuple[Path, Path]
+UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # what differs from run to run, beside what test_beside.py takes out
 MORE = [(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<TOKEN>"), (r"X509SHA256=[0-9a-f]{64}", "<CREDENTIAL>"), (r"<invalid>", "<AGE>"),
-        (r'(resourceVersion"?: ?"?)\d+', r"\1<RV>"), (r"0x[0-9a-f]+\??", "<POINTER>"), (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"),
+        (r'(resourceVersion"?: ?"?)\d+', r"\1<RV>"),
+        (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<TIME>"), (r"0x[0-9a-f]+\??", "<POINTER>"), (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"),
         (r"10\.96\.\d+\.\d+", "<ADDRESS>"), (r'"serverAddress":"[^"]*"', '"serverAddress":"<URL>"'),
         # an empty list is nothing in protobuf, in which a genuine server answers those who also take JSON
         (r'"items": \[\]', '"items": null'),
@@ -116,3 +122,54 @@ def test_each_kind_is_described(obj: dict[str, Any], sides: Sides) -> None:
     different = differences([(f"-n specimens {command}", text) for command, text in asked if left_out not in command], sides)
     both(f"-n specimens patch {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", "", sides)
     assert not different, "\n\n".join(different)
+
+
+PROXIED = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/pods/nobody", "/version/nothing",
+           "/livez", "/api/v1/namespaces/default/pods/web/exec?command=ls",
+           "/api/v1/namespaces/default/pods/web/attach", "/static/x", "/nothing")
+
+
+def through_a_proxy(kubeconfig: Path, flags: str) -> list[Any]:
+    """What `kubectl proxy` answers on some paths; it is started for this, and ended."""
+    command = [str(program("kubectl")), "--kubeconfig", str(kubeconfig), "proxy", "--port=0", *flags.split()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            assert proxy.stdout
+            line = proxy.stdout.readline()
+            url = f"http://{line.removeprefix('Starting to serve on ').strip()}"
+            with requests.Session() as session:
+                session.trust_env = False
+                answers = [session.get(url + path, timeout=30) for path in PROXIED]
+                return [line.split(":")[0], *((each.status_code, settled(re.sub(UID, "<UID>", each.text))) for each in answers)]
+        finally:
+            proxy.terminate()
+            proxy.wait(timeout=30)
+
+
+@pytest.mark.parametrize("flags", ["", "--reject-methods=GET", "--accept-paths=^/livez$", "--disable-filter", "--api-prefix=/k8s",
+                                   "--www=/nowhere --www-prefix=/static"])
+def test_proxy(flags: str, sides: Sides) -> None:
+    ours, theirs = (through_a_proxy(side, flags) for side in sides)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("flags", ["--namespaces=dumped", "--namespaces=dumped -o yaml", "--namespaces=nowhere"])
+def test_a_dump_has_the_same_files(flags: str, sides: Sides, tmp_path: Path) -> None:
+    both("create namespace dumped", "", sides)
+    both("-n dumped create -f -", reading.THINGS, sides)
+    found = []
+    for name, side in zip(("tiny", "genuine"), sides, strict=True):
+        folder = tmp_path / name
+        said = told(f"cluster-info dump {flags} --output-directory={folder}", "", side)
+        files = {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+        found.append((said, [*files], files.get("dumped/pods.json", "").count('"name": "web"')))
+    assert found[0] == found[1]
+
+
+def test_version_has_the_same_fields(sides: Sides) -> None:
+    """Who answers is another matter; what is said of it is the same."""
+    ours, theirs = (json.loads(kubectl("get --raw /version", cluster=side, quiet=True)) for side in sides)
+    assert [*ours] == [*theirs]
+    shown = [yaml.safe_load(kubectl("version -o yaml", cluster=side, quiet=True)) for side in sides]
+    assert [*shown[0]] == [*shown[1]]
+    assert [*shown[0]["serverVersion"]] == [*shown[1]["serverVersion"]]

@@ -153,4 +153,4 @@ def printed(cell: Any) -> Any:
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UID", text) if isinstance(text, str) else text
     if isinstance(text, str) and re.fullmatch(r"\d+s|20\d\d-.*Z", text):
         return "AGE"
-    return "USER" if text in ("kubernetes-admin", "", None) else text
+    return "USER" if text in ("kubernetes-admin", "system:anonymous", "", None) else text

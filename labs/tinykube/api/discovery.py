@@ -67,7 +67,9 @@ def root(resource: Resource) -> str:
 def version() -> Object:
     """Who answers here: the version whose API this is, and in the build part, that it is not the genuine one."""
     major, minor, *_ = VERSION.removeprefix("v").split(".")
-    return {"major": major, "minor": minor, "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "",
+    return {"major": major, "minor": minor, "emulationMajor": major, "emulationMinor": minor,
+            "minCompatibilityMajor": major, "minCompatibilityMinor": str(int(minor) - 1),
+            "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "",
             "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "python",
             "platform": f"{platform.system().lower()}/{platform.machine()}"}
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 from tinykube.api.admission import SYSTEM_PRIORITIES
 from tinykube.api.certificates import RequestStrategy
 from tinykube.api.defaults import fill, items
+from tinykube.api.relations import template_causes
 from tinykube.api.services import ServiceStrategy
 from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, paths
 from tinykube.api.validation import validate_configmap
@@ -22,6 +23,7 @@ ORDERLY = ("updates to statefulset spec for fields other than 'replicas', 'ordin
            "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden")
 WAYS = {"Deployment": ("strategy", ("Recreate", "RollingUpdate")),
         "DaemonSet": ("updateStrategy", ("RollingUpdate", "OnDelete"))}
+UNREADABLE = {"Deployment": "invalid label selector", "ReplicaSet": "invalid label selector", "StatefulSet": ""}
 COUNT = "deprecated.daemonset.template.generation"
 HIGHEST = 1000000000                     # what users may give to a PriorityClass
 SEALED = "field is immutable when `immutable` is set"
@@ -52,12 +54,14 @@ class TemplateStrategy(Fixed):
         labels, found = dig(obj, "spec", "template", "metadata", "labels", default={}), super().validate(obj)
         selector = dig(obj, "spec", "selector")
         wanted = selector_of({"matchLabels": selector} if obj["kind"] == "ReplicationController" else selector)
-        if wanted and not wanted.matches(labels):
+        if any(each["field"] == "spec.selector.matchLabels" for each in found):
+            found += [errors.invalid_value("spec.selector", selector, UNREADABLE[obj["kind"]])] if obj["kind"] in UNREADABLE else []
+        elif wanted and not wanted.matches(labels):
             found.append(errors.invalid_value("spec.template.metadata.labels", labels or None, MISMATCH))
         field, kinds = WAYS.get(obj["kind"], ("", ()))
         if field and (way := dig(obj, "spec", field, default={})).get("type") not in kinds:
             found.append(errors.unsupported_value(f"spec.{field}", {"Type": way.get("type", ""), "RollingUpdate": None}, kinds))
-        return found
+        return [*found, *template_causes(obj)]
 
 
 class ReplicationControllerStrategy(TemplateStrategy):

@@ -64,6 +64,8 @@ class ServiceStrategy(StatusStrategy):
             found.append(errors.invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} "
                                               "services"))
         for at, port in enumerate(ports):
+            if port.get("targetPort") in (None, 0):
+                found.append(errors.invalid_value(f"spec.ports[{at}].targetPort", 0, "must be between 1 and 65535, inclusive"))
             if not port.get("name") and len(ports) > 1:
                 found.append(errors.required(f"spec.ports[{at}].name"))
             if port.get("nodePort") and kind not in OUTSIDE:
@@ -149,7 +151,7 @@ async def take_port(server: ApiServer, service: Object, at: int, dry_run: bool) 
     """The port of all nodes that a Service asks for, or one that is free. Raises ApiError 422."""
     wanted = service["spec"]["ports"][at].get("nodePort")
     field = f"spec.ports[{at}].nodePort"
-    if wanted and wanted not in NODE_PORTS:
+    if wanted and wanted not in NODE_PORTS and not dry_run:
         raise refused(service, field, wanted, "provided port is not in the valid range. The range of valid ports is "
                       f"{NODE_PORTS.start}-{NODE_PORTS.stop - 1}")
     while True:

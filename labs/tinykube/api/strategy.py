@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tinykube.api import validation
 from tinykube.api.defaults import default_node, default_pod, fill_in, quality_of_service
+from tinykube.api.relations import related
 from tinykube.api.rules import faults
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, copy, dig
@@ -51,7 +52,7 @@ class Strategy:
 
     def validate(self, obj: Object) -> Causes:
         """What is wrong with an object."""
-        return [*faults(obj), *validation.validate_pod(obj)]
+        return related(obj, [*faults(obj), *validation.validate_pod(obj)])
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         """What is wrong with a change, beside what is wrong with its outcome."""

@@ -18,6 +18,7 @@ from tinykube.api.managed import manager_causes
 from tinykube.api.openapi import go_types, types
 from tinykube.api.registry import Record, Registry, encode
 from tinykube.api.validation import validate_metadata, validate_metadata_update
+from tinykube.api.warnings import warnings_of
 from tinykube.api.watch import Watcher, WatchStream, event_line
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
@@ -187,6 +188,7 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
     await admit(call.server, what)
     refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate, obj)])
+    warn(call, obj, None)
     await judge(call.server, what)
     await strategy.begin(call.server, obj, None, call.dry_run)
     try:
@@ -195,6 +197,13 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
         if not call.dry_run:
             await strategy.end(call.server, obj, None)
         raise
+
+
+def warn(call: Call, obj: Object, old: Object | None) -> None:
+    """Say what is unwise about a new object, or about what is new in one."""
+    changed = old is None or (content(obj) != content(old) and call.resource.plural != "pods")
+    if changed and call.resource.schema is None:
+        call.request.notes.setdefault("warnings", []).extend(guarded(call, warnings_of, obj))
 
 
 def place(call: Call, meta: Object) -> None:
@@ -403,6 +412,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
                           *validate_metadata(obj, call.resource.plural == "namespaces"),
                           *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
                           *guarded(call, strategy.validate, obj)])
+    warn(call, obj, old.obj)
     await judge(call.server, what)
     await strategy.begin(call.server, obj, old.obj, call.dry_run)
 
