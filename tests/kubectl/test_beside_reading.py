@@ -124,7 +124,7 @@ def test_each_kind_is_described(obj: dict[str, Any], sides: Sides) -> None:
     assert not different, "\n\n".join(different)
 
 
-PROXIED = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/pods/nobody", "/version/nothing",
+PROXIED = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/pods/nobody", "/readyz",
            "/livez", "/api/v1/namespaces/default/pods/web/exec?command=ls",
            "/api/v1/namespaces/default/pods/web/attach", "/static/x", "/nothing")
 
