@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import yaml
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
 
+from tests.bench.row import Row, at_least, pairs_of
+
 Object = dict[str, Any]
-NODES, BACKLOG, CREATORS, ROUNDS = (100, 5000), 1000, 8, 3
+Started = Callable[[], contextlib.AbstractContextManager[None]]
+NODES, PODS, CREATORS, ROUNDS, LIMIT = (100, 5000), 1000, 8, 3, 300
 OFFERS = {"cpu": "64", "memory": "256Gi", "pods": "500"}
 UNTAINTED = {"apiserver": ["--disable-admission-plugins=TaintNodesByCondition"]}
-SEATS = ("genuine scheduler, genuine api-server", "tiny scheduler, genuine api-server", "tiny scheduler, tiny api-server")
+CONFIG: Object = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
+                  "leaderElection": {"leaderElect": False}}
 
 
 def node(number: int) -> Object:
@@ -34,7 +41,8 @@ def node(number: int) -> Object:
 def pod(name: str) -> Object:
     """A pod as most are: some CPU, some memory, no wishes."""
     container = {"name": "main", "image": "box", "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}
-    return {"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}}
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": {
+        "containers": [container], "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]}}
 
 
 async def create(client: Client, resource: str, objects: list[Object]) -> None:
@@ -69,24 +77,38 @@ async def bound(client: Client, count: int, ready: asyncio.Event) -> float:
     raise RuntimeError("the watch ended early")
 
 
-async def measure(url_of: Path, scheduler: Any, concurrent: bool) -> float:
-    """One run: pods that are there before the scheduler, or pods that come while it works."""
-    async with HttpTransport.from_access(load(url_of)) as transport:
-        client = Client(transport)
-        pods = [pod(f"pod-{number}") for number in range(BACKLOG)]
-        if not concurrent:
-            await create(client, "pods", pods)
-        ready = asyncio.Event()
-        counting = asyncio.create_task(bound(client, BACKLOG, ready))
+async def backlog(kubeconfig: Path, scheduler: Started) -> float:
+    """Pods are there, then comes the scheduler."""
+    async with HttpTransport.from_access(load(kubeconfig)) as transport:
+        client, ready = Client(transport), asyncio.Event()
+        await create(client, "pods", [pod(f"pod-{number}") for number in range(PODS)])
+        counting = asyncio.create_task(bound(client, PODS, ready))
         await ready.wait()
         with scheduler():
-            if concurrent:
-                await asyncio.sleep(3)                  # it has seen the nodes by now
-                await create(client, "pods", pods)
-            rate = await asyncio.wait_for(counting, 240)
+            found = await asyncio.wait_for(counting, LIMIT)
         await delete_all(client, "pods", "default")
-        await delete_all(client, "events", "default")
-        return rate
+        return found
+
+
+async def while_they_come(kubeconfig: Path, scheduler: Started) -> float:
+    """The scheduler is there, then come the pods; the first of them says that it has seen the nodes."""
+    async with HttpTransport.from_access(load(kubeconfig)) as transport:
+        client, ready = Client(transport), asyncio.Event()
+        with scheduler():
+            counting = asyncio.create_task(bound(client, 1, ready))
+            await ready.wait()
+            await create(client, "pods", [pod("first")])
+            await asyncio.wait_for(counting, LIMIT)
+            ready.clear()
+            counting = asyncio.create_task(bound(client, PODS, ready))
+            await ready.wait()
+            await create(client, "pods", [pod(f"pod-{number}") for number in range(PODS)])
+            found = await asyncio.wait_for(counting, LIMIT)
+        await delete_all(client, "pods", "default")
+        return found
+
+
+MODES = {"a backlog": backlog, "while they are created": while_they_come}
 
 
 @contextlib.contextmanager
@@ -105,17 +127,86 @@ async def tiny_scheduler(kubeconfig: str) -> None:
     """What the process of our scheduler runs, without an election: there is nobody else."""
     from tinykube.machinery.clock import SystemClock
     from tinykube.machinery.eventlog import EventLog
+    from tinykube.scheduler.config import read
     from tinykube.scheduler.scheduler import Scheduler
 
     async with HttpTransport.from_access(load(Path(kubeconfig))) as transport:
-        scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=SystemClock(), random=Random(1), log=EventLog())
+        scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=SystemClock(), random=Random(1), log=EventLog(),
+                              config=read(yaml.safe_dump(CONFIG)))
         await scheduler.start()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await scheduler.stop()
+        await asyncio.Event().wait()
 
 
-if __name__ == "__main__" and sys.argv[1:2] == ["tiny-scheduler"]:
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(tiny_scheduler(sys.argv[2]))
+async def tiny_api(directory: str) -> None:
+    """What the process of our api-server runs: nothing else of a cluster."""
+    from tinykube.cluster import Cluster
+    from tinykube.cluster.identities import SCHEDULER
+
+    alone = {"scheduler", "controller-manager", "proxy", "kubelet"}
+    async with Cluster(nodes={}, without=alone, directory=directory) as cluster:
+        cluster.kubeconfig_for(SCHEDULER)
+        (Path(directory) / "ready").touch()
+        await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def tiny_plane(directory: Path) -> Iterator[Path]:
+    """Our api-server as a process; its directory, with kubeconfigs."""
+    with process(sys.executable, "-m", "tests.bench.scheduling", "tiny-api", str(directory), log=directory / "api.log"):
+        for _ in range(600):
+            if (directory / "ready").exists():
+                break
+            time.sleep(0.05)
+        yield directory
+
+
+def rate(kubeconfig: Path, own: Path, directory: Path, mode: str, who: str) -> float:
+    """Bindings a second of one scheduler (`who`) on one api-server."""
+    from genuine.find import need
+
+    if who == "tiny":
+        command = [sys.executable, "-m", "tests.bench.scheduling", "tiny-scheduler", str(own)]
+    else:
+        config = {**CONFIG, "clientConnection": {"kubeconfig": str(own), "qps": 5000, "burst": 5000}}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+        command = [need("kube-scheduler")["kube-scheduler"], f"--config={directory / 'config.yaml'}", "--secure-port=0"]
+    return asyncio.run(MODES[mode](kubeconfig, lambda: process(*command, log=directory / f"{who}.log")))
+
+
+async def fill(kubeconfig: Path, nodes: int) -> None:
+    """Make the nodes."""
+    async with HttpTransport.from_access(load(kubeconfig)) as transport:
+        await create(Client(transport), "nodes", [node(number) for number in range(nodes)])
+
+
+def rows() -> Iterator[Row]:
+    """Tiny and genuine in turn on one genuine api-server; tiny on tiny beside what genuine does on genuine."""
+    from genuine import MissingPart, control_plane
+
+    for nodes in NODES:
+        with (contextlib.suppress(MissingPart), tempfile.TemporaryDirectory(prefix="bench-") as name,
+              tiny_plane(Path(name)) as directory, control_plane(["apiserver"], flags=UNTAINTED, audit=False) as plane):
+            own, ours = plane.kubeconfig_for("scheduler"), directory / "system-kube-scheduler.kubeconfig"
+            for kubeconfig in (plane.kubeconfig, directory / "kubeconfig"):
+                asyncio.run(fill(kubeconfig, nodes))
+            for mode in MODES:
+                def genuine(mode: str = mode, plane: Any = plane, own: Path = own, directory: Path = directory) -> float:
+                    return rate(plane.kubeconfig, own, directory, mode, "genuine")
+
+                def same(mode: str = mode, plane: Any = plane, own: Path = own, directory: Path = directory) -> float:
+                    return rate(plane.kubeconfig, own, directory, mode, "tiny")
+
+                def tiny(mode: str = mode, directory: Path = directory, ours: Path = ours) -> float:
+                    return rate(directory / "kubeconfig", ours, directory, mode, "tiny")
+                what = f"pods scheduled a second, {nodes:,} nodes, {mode}"
+                yield at_least(f"{what}, both on a genuine api-server", pairs_of(same, genuine, ROUNDS), 1.0)
+                yield at_least(f"{what}, each on its own api-server", pairs_of(tiny, genuine, ROUNDS), 1.0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        asyncio.run({"tiny-scheduler": tiny_scheduler, "tiny-api": tiny_api}[sys.argv[1]](sys.argv[2]))
+    else:
+        for row in rows():
+            print(" | ".join(row.cells()), flush=True)
