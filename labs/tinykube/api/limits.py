@@ -63,7 +63,7 @@ def bounds(item: Object, requests: Object, limits: Object) -> Iterator[str]:
             side, found = ("limit", limits.get(name)) if bound == "max" and name != "storage" else ("request", requests.get(name))
             said = f"{word} {name} usage per {item['type']} is {edge}"
             if found is None:
-                yield f"{said}. No {side} is specified"
+                yield f"{said}.  No {side} is specified"
             elif sign * parse_quantity(found) < sign * parse_quantity(edge):
                 yield f"{said}, but {side} is {found}"
 
