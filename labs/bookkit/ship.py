@@ -165,12 +165,18 @@ class Ship(ControlPlane):
         for node in self.names:
             of(f"kubelet-{node}", f"system:node:{node}", ("system:nodes",), names=(node, "127.0.0.1"))
 
-    def _tiny_store(self) -> None:
+    def restart_store(self) -> None:
+        """Start the tiny store again where it was, after it was killed."""
+        if self.seats["store"] != "tiny":
+            raise ValueError("the store is a genuine one: stop_component and start_component know it as etcd")
+        self._tiny_store(self._etcd_url.removeprefix("https://"))
+
+    def _tiny_store(self, address: str = "127.0.0.1:0") -> None:
         log = self.processes.log_path("tiny-store")
         log.unlink(missing_ok=True)
         mine = self._store_server
         self.processes.start("tiny-store", [
-            TINYKUBE, "store", "--listen=127.0.0.1:0", f"--data-dir={self.directory / 'tiny-store'}",
+            TINYKUBE, "store", f"--listen={address}", f"--data-dir={self.directory / 'tiny-store'}",
             f"--cert-file={mine.certificate}", f"--key-file={mine.key}", f"--trusted-ca-file={self.ca_file}"])
         self.processes.wait("the store did not start", "tiny-store",
                             lambda: log.exists() and "serving at" in log.read_text(), self.timeout)

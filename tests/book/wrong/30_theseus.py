@@ -1,0 +1,27 @@
+"""Answers that people would give to the exercises of "The ship of Theseus", and what they should be told."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from bookkit.exercises import wrong
+
+
+@wrong("route", says="more than one letter changes")
+def in_order(seats: int) -> list[str]:
+    return ["".join(each) for each in product("TG", repeat=seats)]
+
+
+@wrong("route", says="none left out")
+def there_and_back(seats: int) -> list[str]:
+    return ["G" * n + "T" * (seats - n) for n in range(seats + 1)]
+
+
+@wrong("writes_needed", says="The key itself takes the next number")
+def one_too_many(old: int, new: int) -> int:
+    return max(0, old - new + 1)
+
+
+@wrong("writes_needed", says="fewer than no writes")
+def the_difference(old: int, new: int) -> int:
+    return old - new
