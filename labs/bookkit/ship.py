@@ -42,7 +42,7 @@ __all__ = ["KINDS", "SEATS", "Ship"]
 SEATS = ("store", "api", "scheduler", "controllers")
 KINDS = ("tiny", "genuine")
 GENUINE = {"api": "apiserver", "scheduler": "scheduler", "controllers": "controller-manager"}
-LEASES = ["--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms"]
+LEASES = ["--leader-elect-retry-period=1s"]
 FLAGS: dict[str, Sequence[str]] = {"scheduler": LEASES, "controller-manager": [*LEASES, "--node-monitor-grace-period=8s"]}
 OFFERS = {"cpu": "8", "memory": "8Gi", "pods": "110"}
 TINYKUBE = Path(sys.executable).with_name("tinykube")
@@ -107,9 +107,11 @@ class Ship(ControlPlane):
             self._portal.call(self._move, before, self._etcd_url)
             self._take("store", old)
             self._put("api", api)
+            self._revive()
         elif seat == "api":                              # one address: the old one goes before the new one comes
             self._take(seat, old)
             self._put(seat, kind)
+            self._revive()
         else:                                            # the new one stands by until the old one's lease is free
             self._put(seat, kind)
             self._take(seat, old)
@@ -146,6 +148,13 @@ class Ship(ControlPlane):
             self.processes.stop(f"kube-{GENUINE[seat]}")
         else:
             self._leave(seat)
+
+    def _revive(self) -> None:
+        """Start again who gave up, as a kubelet would: a genuine leader ends when it can't renew its Lease in time."""
+        exits = self.processes.exits()
+        for seat in ("scheduler", "controllers"):
+            if self.seats[seat] == "genuine" and exits.get(f"kube-{GENUINE[seat]}") is not None:
+                self._put(seat, "genuine")
 
     def _enter(self, name: str, plank: Plank) -> None:
         async def enter() -> AsyncExitStack:
