@@ -120,7 +120,7 @@ def open_target(name: str) -> Iterator[Target]:
             from tinykube.cluster import Cluster, background
             kept = stack.enter_context(storage(name.partition("/")[2] or "memory"))
             cluster = stack.enter_context(background(Cluster(nodes=1, **kept)))
-            found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "kubelet", "workloads"}))
+            found = Target(name, str(cluster.kubeconfig), frozenset({"scheduler", "controller-manager", "kubelet", "workloads"}))
         elif name == "genuine":
             from genuine import MissingPart, control_plane
             try:

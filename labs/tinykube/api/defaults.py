@@ -110,18 +110,6 @@ def tag_of(image: str) -> str:
     return last.partition(":")[2] or "latest"
 
 
-def quality_of_service(pod: Object) -> str:
-    """How safe a pod is when memory gets short: Guaranteed, Burstable or BestEffort."""
-    asked, guaranteed = False, True
-    for container in [*items(pod["spec"], "initContainers"), *items(pod["spec"], "containers")]:
-        requests, limits = (dig(container, "resources", side, default={}) for side in ("requests", "limits"))
-        named = {name for name in ("cpu", "memory") if name in requests or name in limits}
-        asked = asked or bool(named)
-        guaranteed = guaranteed and all(name in limits and requests.get(name, limits[name]) == limits[name]
-                                        for name in ("cpu", "memory"))
-    return "BestEffort" if not asked else "Guaranteed" if guaranteed else "Burstable"
-
-
 def default_node(node: Object) -> None:
     """The defaults of a node: what it can give is what it has, until its kubelet says less."""
     status = node["status"]

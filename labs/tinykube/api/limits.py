@@ -9,17 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tinykube.api.admission import Change
-from tinykube.api.defaults import quality_of_service
 from tinykube.machinery.errors import forbidden
 from tinykube.machinery.objects import Object, copy, dig
 from tinykube.machinery.quantity import format_quantity, parse_quantity
+from tinykube.machinery.quota import Amounts, in_scope, text, total, usage
 
 if TYPE_CHECKING:
     from tinykube.api.registry import Record
     from tinykube.api.server import ApiServer
-
-Amounts = dict[str, Decimal]
-
 
 async def of_namespace(server: ApiServer, plural: str, namespace: str) -> list[Record]:
     """The objects of a resource in a namespace."""
@@ -68,36 +65,6 @@ def bounds(item: Object, requests: Object, limits: Object) -> Iterator[str]:
                 yield f"{said}, but {side} is {found}"
 
 
-def total(parts: list[Object], side: str) -> Amounts:
-    """What all containers ask for together."""
-    found: Amounts = {}
-    for part in parts:
-        for name, value in dig(part, "resources", side, default={}).items():
-            found[name] = found.get(name, Decimal(0)) + parse_quantity(value)
-    return found
-
-
-def usage(plural: str, group: str, obj: Object) -> Amounts:
-    """What an object takes from a quota, by all names under which a quota may count it."""
-    found = {f"count/{plural}.{group}" if group else f"count/{plural}": Decimal(1)}
-    if plural == "pods" and dig(obj, "status", "phase") not in ("Succeeded", "Failed"):
-        asked, allowed = (total(dig(obj, "spec", "containers", default=[]), side) for side in ("requests", "limits"))
-        found |= {f"requests.{name}": value for name, value in asked.items()} | asked
-        found |= {f"limits.{name}": value for name, value in allowed.items()}
-    if plural == "services":
-        found |= {f"services.{kind.lower()}s": Decimal(1) for kind in ("NodePort", "LoadBalancer")
-                  if dig(obj, "spec", "type") == kind}
-    return found if group else {**found, plural: Decimal(1)}
-
-
-def in_scope(quota: Object, obj: Object) -> bool:
-    """Whether a quota with scopes counts this pod."""
-    best = obj.get("kind") == "Pod" and quality_of_service(obj) == "BestEffort"
-    ends = dig(obj, "spec", "activeDeadlineSeconds") is not None
-    holds = {"BestEffort": best, "NotBestEffort": not best, "Terminating": ends, "NotTerminating": not ends}
-    return all(holds.get(each, False) for each in quota["spec"].get("scopes", []))
-
-
 async def resource_quota(server: ApiServer, change: Change) -> None:
     """Charge a new object to each quota of its namespace, if there is room; else refuse. One charge is one write."""
     obj, resource = change.object, change.resource
@@ -130,11 +97,6 @@ async def charge(server: ApiServer, record: Record, costs: Amounts, change: Chan
             return
         record = await registry.get(change.namespace, quota["metadata"]["name"])
         quota = record.obj
-
-
-def text(value: Decimal, name: str) -> str:
-    """An amount as quotas show it."""
-    return format_quantity(value, binary=name.endswith(("memory", "storage")))
 
 
 def refuse_unsaid(quota: Object, change: Change) -> None:

@@ -18,6 +18,7 @@ from tinykube.machinery.wire import Handler, Request, Response, close
 PREFIXES = {resource: prefix for prefix, resources in {
     "/api/v1": "pods nodes namespaces configmaps events endpoints secrets serviceaccounts services "
                "replicationcontrollers resourcequotas limitranges persistentvolumes persistentvolumeclaims",
+    "/apis/apiextensions.k8s.io/v1": "customresourcedefinitions",
     "/apis/apps/v1": "controllerrevisions daemonsets deployments replicasets statefulsets",
     "/apis/autoscaling/v2": "horizontalpodautoscalers",
     "/apis/batch/v1": "cronjobs jobs",

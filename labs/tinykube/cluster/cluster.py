@@ -36,6 +36,7 @@ from tinykube.cluster.servicerange import ServiceRange
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.controllers.manager import Manager
+from tinykube.controllers.settings import Settings
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.machinery.errors import ApiError
@@ -226,7 +227,8 @@ class Cluster:
         def client(account: str) -> Client:
             return self.client_of(f"tinykube-{account or 'controller-manager'}", account_user(account) if account else MANAGER)
         manager = Manager(client, f"tinykube-{self.seed}", clock=self.clock, random=self.random("controllers"),
-                          log=self.log, controllers=self.controllers)
+                          log=self.log, controllers=self.controllers,
+                          settings=Settings(self.identities.authority.certificate.decode()))
         await manager.start()
         self.managers.append(manager)
         return self.stop_controllers

@@ -92,13 +92,15 @@ def controllers_seat(at: Surroundings) -> Main:
     from tinykube.client.kubeconfig import load
     from tinykube.controllers.accounts import own_accounts
     from tinykube.controllers.manager import Manager
+    from tinykube.controllers.settings import Settings
 
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
         access = load(at.directory / "pki" / "controller-manager.kubeconfig")
         async with HttpTransport.from_access(access) as own, HttpTransport.from_access(access.anonymous()) as plain:
             manager = Manager(own_accounts(own, plain, at.clock), f"tinykube-{os.getpid()}", clock=at.clock,
-                              random=at.random, log=at.log, controllers=at.settings.get("controllers", ["*"]))
+                              random=at.random, log=at.log, controllers=at.settings.get("controllers", ["*"]),
+                              settings=Settings((at.directory / "pki" / "ca.crt").read_text()))
             await manager.start()
             yield
             await manager.stop()

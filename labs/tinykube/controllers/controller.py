@@ -15,6 +15,7 @@ from tinykube.client.queue import WorkQueue
 from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
 from tinykube.controllers.owners import by_controller, controller_of
+from tinykube.controllers.settings import DEFAULTS, Settings
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
@@ -26,18 +27,28 @@ RESYNC = 12 * 3600.0       # seconds: how often every object is looked at though
 class Context:
     """What all controllers share: one copy of each collection, a clock, lots, a log, and who each of them is."""
 
-    def __init__(self, clients: Callable[[str], Client], *, clock: Clock, random: Random, log: EventLog) -> None:
-        self.clients, self.clock, self.random, self.log = clients, clock, random, log
+    def __init__(self, clients: Callable[[str], Client], *, clock: Clock, random: Random, log: EventLog,
+                 settings: Settings = DEFAULTS) -> None:
+        self.clients, self.clock, self.random, self.log, self.settings = clients, clock, random, log, settings
         self.informers: dict[str, SharedInformer] = {}
 
-    def informer(self, resource: str) -> SharedInformer:
-        """The one copy of a collection; the first who asks for it lets it begin. Read with the manager's own rights."""
+    def informer(self, resource: str, client: Client | None = None, plural: str = "") -> SharedInformer:
+        """The one copy of a collection; the first who asks for it lets it begin. Read with the manager's own rights.
+
+        A resource that not every client knows, such as a custom one, brings a client and its plural along.
+        """
         if resource not in self.informers:
-            reflector = Reflector(self.clients(""), resource, clock=self.clock, random=self.random, log=self.log)
+            reflector = Reflector(client or self.clients(""), plural or resource, clock=self.clock, random=self.random,
+                                  log=self.log)
             indexers = {**INDEXERS, "controller": by_controller}
             self.informers[resource] = SharedInformer(reflector, resync=RESYNC, indexers=indexers)
             self.informers[resource].start()
         return self.informers[resource]
+
+    async def drop(self, resource: str) -> None:
+        """End one copy: there is nothing more to be copied."""
+        if informer := self.informers.pop(resource, None):
+            await informer.stop()
 
     async def stop(self) -> None:
         """End all copies."""

@@ -13,6 +13,7 @@ from random import Random
 from tinykube.client.leader import LeaderElector
 from tinykube.client.rest import Client
 from tinykube.controllers.controller import Context, Controller
+from tinykube.controllers.settings import DEFAULTS, Settings
 from tinykube.controllers.table import selected
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.eventlog import EventLog
@@ -24,9 +25,9 @@ class Manager:
     """Leads or waits; while it leads, its controllers run. `clients("")` is its own, `clients(account)` one's own."""
 
     def __init__(self, clients: Callable[[str], Client], identity: str, *, clock: Clock, random: Random, log: EventLog,
-                 controllers: Iterable[str] = ("*",)) -> None:
+                 controllers: Iterable[str] = ("*",), settings: Settings = DEFAULTS) -> None:
         self.clients, self.identity, self.clock, self.random, self.log = clients, identity, clock, random, log
-        self.kinds = selected(controllers)
+        self.kinds, self.settings = selected(controllers), settings
         self.elector = LeaderElector(clients(""), LEASE, identity, clock=clock, random=random, namespace=SYSTEM, log=log)
         self.controllers: dict[str, Controller] = {}        # those that run: none while somebody else leads
         self.task: asyncio.Task[None] | None = None
@@ -54,7 +55,7 @@ class Manager:
 
     async def lead(self) -> None:
         """Run every controller, each with copies that are filled anew, until cancelled."""
-        context = Context(self.clients, clock=self.clock, random=self.random, log=self.log)
+        context = Context(self.clients, clock=self.clock, random=self.random, log=self.log, settings=self.settings)
         try:
             self.controllers = {kind.name: kind(context) for kind in self.kinds}
             async with asyncio.TaskGroup() as group:

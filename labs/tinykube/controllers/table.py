@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from tinykube.controllers.controller import Controller
 from tinykube.controllers.daemonset import DaemonSetController
 from tinykube.controllers.deployment import DeploymentController
+from tinykube.controllers.disruption import DisruptionController
+from tinykube.controllers.endpoints import EndpointsController, EndpointSliceController
+from tinykube.controllers.garbagecollector import GarbageCollector
+from tinykube.controllers.namespace import NamespaceController
+from tinykube.controllers.nodeipam import NodeIpamController
+from tinykube.controllers.nodelifecycle import NodeLifecycleController, TaintEvictionController
+from tinykube.controllers.podgc import PodGarbageCollector
 from tinykube.controllers.replicaset import ReplicaSetController, ReplicationController
+from tinykube.controllers.resourcequota import ResourceQuotaController
+from tinykube.controllers.serviceaccount import RootCaPublisher, ServiceAccountController, TokenController
 from tinykube.controllers.statefulset import StatefulSetController
 
 CONTROLLERS: tuple[type[Controller], ...] = (
@@ -19,6 +28,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DeploymentController,
     DaemonSetController,
     StatefulSetController,
+    NamespaceController, GarbageCollector, ServiceAccountController, RootCaPublisher, TokenController,
+    EndpointsController, EndpointSliceController, NodeLifecycleController, TaintEvictionController, NodeIpamController,
+    PodGarbageCollector, DisruptionController, ResourceQuotaController,
 )
 
 
