@@ -18,8 +18,7 @@ def quality_of_service(pod: Object) -> str:
     asked, guaranteed = False, True
     for requests, limits in ([dig(each, "resources", side, default={}) for side in ("requests", "limits")] for each in containers):
         asked = asked or bool({"cpu", "memory"} & (requests.keys() | limits.keys()))
-        guaranteed = guaranteed and all(what in limits and requests.get(what, limits[what]) == limits[what]
-                                        for what in ("cpu", "memory"))
+        guaranteed &= all(what in limits and requests.get(what, limits[what]) == limits[what] for what in ("cpu", "memory"))
     return "BestEffort" if not asked else "Guaranteed" if guaranteed else "Burstable"
 
 
@@ -38,8 +37,8 @@ def usage(plural: str, group: str, obj: Object) -> Amounts:
     found = {f"count/{plural}.{group}" if group else f"count/{plural}": Decimal(1)}
     if plural == "pods" and not over:
         asked, allowed = (total(dig(obj, "spec", "containers", default=[]), side) for side in ("requests", "limits"))
-        found |= {f"requests.{name}": value for name, value in asked.items()} | asked | {
-            f"limits.{name}": value for name, value in allowed.items()}
+        found |= asked | {f"{side}.{name}": value for side, amounts in (("requests", asked), ("limits", allowed))
+                          for name, value in amounts.items()}
     if plural == "persistentvolumeclaims":
         found["requests.storage"] = parse_quantity(dig(obj, "spec", "resources", "requests", "storage", default="0"))
     if plural == "services" and (kind := dig(obj, "spec", "type")) in ("NodePort", "LoadBalancer"):
@@ -49,8 +48,8 @@ def usage(plural: str, group: str, obj: Object) -> Amounts:
 
 def in_scope(quota: Object, obj: Object) -> bool:
     """Whether a quota with scopes counts this pod."""
-    best, ends = obj.get("kind") == "Pod" and quality_of_service(obj) == "BestEffort", "activeDeadlineSeconds" in obj.get("spec", {})
-    holds = {"BestEffort": best, "NotBestEffort": not best, "Terminating": ends, "NotTerminating": not ends}
+    best, ends = obj.get("kind") == "Pod" and quality_of_service(obj) == "BestEffort", dig(obj, "spec", "activeDeadlineSeconds")
+    holds = {"BestEffort": best, "NotBestEffort": not best, "Terminating": ends is not None, "NotTerminating": ends is None}
     return all(holds.get(each, False) for each in quota["spec"].get("scopes", []))
 
 
