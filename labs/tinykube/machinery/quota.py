@@ -25,9 +25,8 @@ def quality_of_service(pod: Object) -> str:
 def total(parts: list[Object], side: str) -> Amounts:
     """What all containers ask for together."""
     found: Amounts = {}
-    for part in parts:
-        for name, value in dig(part, "resources", side, default={}).items():
-            found[name] = found.get(name, Decimal(0)) + parse_quantity(value)
+    for name, value in (item for part in parts for item in dig(part, "resources", side, default={}).items()):
+        found[name] = found.get(name, Decimal(0)) + parse_quantity(value)
     return found
 
 
