@@ -39,7 +39,7 @@ def behind(answer: Answer) -> None:
 
 
 @exercise
-def may_go(answer: Answer) -> None:
+def evictable(answer: Answer) -> None:
     answer(2, 4, 4).gives(2, hint="Four serve, two must stay.")
     answer(3, 4, 2).gives(0, hint="Fewer serve than must stay. There is no such thing as minus one eviction.")
     answer("50%", 4, 4).gives(2, hint="Half of four must stay.")

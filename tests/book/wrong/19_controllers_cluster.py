@@ -41,19 +41,19 @@ def exactly_these_labels(selector: dict[str, str], pods: list[dict[str, Any]]) -
                   and pod["phase"] == "Running")
 
 
-@wrong("may_go", says="minus one eviction")
+@wrong("evictable", says="minus one eviction")
 def below_zero(min_available: int | str, wanted: int, healthy: int) -> int:
     least = ceil(wanted * int(min_available[:-1]) / 100) if isinstance(min_available, str) else min_available
     return healthy - least
 
 
-@wrong("may_go", says="not half of what is left")
+@wrong("evictable", says="not half of what is left")
 def half_of_what_is_left(min_available: int | str, wanted: int, healthy: int) -> int:
     least = ceil(healthy * int(min_available[:-1]) / 100) if isinstance(min_available, str) else min_available
     return max(0, healthy - least)
 
 
-@wrong("may_go", says="rounded up")
+@wrong("evictable", says="rounded up")
 def rounded_down(min_available: int | str, wanted: int, healthy: int) -> int:
     least = wanted * int(min_available[:-1]) // 100 if isinstance(min_available, str) else min_available
     return max(0, healthy - least)
