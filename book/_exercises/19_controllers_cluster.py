@@ -44,6 +44,6 @@ def evictable(answer: Answer) -> None:
     answer(3, 4, 2).gives(0, hint="Fewer serve than must stay. There is no such thing as minus one eviction.")
     answer("50%", 4, 4).gives(2, hint="Half of four must stay.")
     answer("50%", 5, 5).gives(2, hint="Half of five is two and a half: rounded up, three must stay.")
-    answer("50%", 4, 3).gives(1, hint="Half of what is *wanted* must stay, not half of what is left. Else a budget shrinks with each pod that goes.")
+    answer("50%", 4, 2).gives(0, hint="Half of what is *wanted* must stay, not half of what is left. Else a budget shrinks with each pod that goes.")
     answer("100%", 3, 3).gives(0, hint="All of them must stay.")
     answer(0, 3, 3).gives(3, hint="Nothing must stay.")

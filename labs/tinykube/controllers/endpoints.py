@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from tinykube.controllers.following import Following
+from tinykube.controllers.podgc import ended
 from tinykube.controllers.pods import is_ready
 from tinykube.machinery.objects import Object, annotations, copy, dig, key_of, labels, name, namespace, timestamp, uid
 
@@ -20,10 +21,10 @@ ZONE = "topology.kubernetes.io/zone"
 
 
 def selected(service: Object, pods: Iterable[Object]) -> list[Object]:
-    """The pods that a Service means and that have an address and an end still to come."""
+    """The pods that a Service means and that have a node, an address, and an end still to come."""
     wanted = service["spec"]["selector"].items()
-    return sorted((pod for pod in pods if wanted <= labels(pod).items() and dig(pod, "status", "podIP")
-                   and dig(pod, "status", "phase") not in ("Succeeded", "Failed")), key=name)
+    return sorted((pod for pod in pods if wanted <= labels(pod).items() and dig(pod, "spec", "nodeName")
+                   and dig(pod, "status", "podIP") and not ended(pod)), key=name)
 
 
 def port_of(pod: Object, port: Object) -> int | None:
