@@ -8,12 +8,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar
 
 from tinykube.api import validation
-<<<<<<< HEAD
-from tinykube.api.defaults import default_node, default_pod, fill_in, quality_of_service
-from tinykube.api.relations import related
-=======
 from tinykube.api.defaults import default_node, default_pod, fill_in
->>>>>>> 4cd1671 (Controllers of the cluster: namespaces, owners, accounts, endpoints, nodes, budgets, quotas; Controllers III)
+from tinykube.api.relations import related
 from tinykube.api.rules import faults
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, copy, dig
