@@ -23,6 +23,7 @@ class Story:
     kinds: Sequence[type[Controller]]
     acts: Sequence[Callable[[World], Awaitable[object]]]
     end: Callable[[World], Awaitable[bool]]
+    floor: int = 0                      # as soon as so many serve, never fewer do
 
 
 async def bystander(w: World) -> None:
@@ -105,7 +106,7 @@ STORIES = {
         bystander, orphan, make("ReplicationController", replicas=3), edit("replicationcontrollers", replicas=2)],
         two_of_the_elder),
     "deployment": Story([DeploymentController, ReplicaSetController], [
-        bystander, make("Deployment", replicas=3), edit("deployments", template=NEW)], second_version),
+        bystander, make("Deployment", replicas=3), edit("deployments", template=NEW)], second_version, floor=3),
     "recreate": Story([DeploymentController, ReplicaSetController], [
         bystander, make("Deployment", replicas=3, strategy={"type": "Recreate"}), edit("deployments", template=NEW)],
         second_version),
@@ -123,6 +124,7 @@ STORIES = {
 async def tell(story: Story, at: int | None) -> list[str]:
     """The whole story, with a controller that dies at its write number `at` (None: never); its writes."""
     async with World() as w:
+        w.floor = story.floor
         cut = Cut(w.server.handle, at)
         acts = list(story.acts)
         async with w.controllers(story.kinds, cut):
@@ -140,6 +142,8 @@ async def tell(story: Story, at: int | None) -> list[str]:
             await w.clock.advance(5)
             assert await story.end(w), "what is done stays done"
         assert "bystander" in map(name, await w.list("pods"))
+        assert w.least is not None
+        assert w.least >= story.floor, f"fewer than {story.floor} served, after a death at write {at}"
         return cut.writes
 
 

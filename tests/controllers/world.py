@@ -15,10 +15,12 @@ from tinykube.api import new_server
 from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
 from tinykube.controllers.controller import Context, Controller
+from tinykube.controllers.owners import deleting
+from tinykube.controllers.pods import is_ready
 from tinykube.machinery.clock import FakeClock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.objects import Object, dig, name, timestamp
+from tinykube.machinery.objects import Object, dig, labels, name, timestamp
 from tinykube.machinery.wire import Handler, Request, Response
 from tinykube.store import LocalStorage
 
@@ -52,12 +54,13 @@ class World:
         self.client = Client(self.server.handle, "world")
         self.sick: Callable[[Object], bool] = lambda pod: False       # which pods never become ready
         self.tasks: set[asyncio.Task[None]] = set()
-        self.seen: list[tuple[str, str]] = []                         # what became of pods: created, ready, deleting, gone
+        self.floor = 0
+        self.least: int | None = None          # as soon as `floor` pods of web serve: how many serve at the least from then on
 
     async def __aenter__(self) -> World:
         await self.server.start()
         self.pods = Reflector(self.client, "pods", clock=self.clock, random=Random(1), log=self.log)
-        self.pods.start(self.pod_there, lambda before, after: self.pod_there(after), lambda pod: self.note("gone", pod))
+        self.pods.start(self.pod_there, lambda before, after: self.pod_there(after), lambda pod: self.count())
         await self.pods.wait_synced()
         return self
 
@@ -69,12 +72,15 @@ class World:
         await self.server.stop()
         await self.storage.aclose()
 
-    def note(self, what: str, pod: Object) -> None:
-        """Remember what became of a pod."""
-        self.seen.append((what, name(pod)))
+    def count(self) -> None:
+        """How many pods of web serve now."""
+        serving = sum(labels(pod).get("app") == "web" and is_ready(pod) and not deleting(pod) for pod in self.pods.cache.values())
+        if self.least is not None or serving >= self.floor:
+            self.least = serving if self.least is None else min(self.least, serving)
 
     def pod_there(self, pod: Object) -> None:
         """A pod appeared or changed: run it, or end it."""
+        self.count()
         task = asyncio.create_task(self.run_pod(pod))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -84,7 +90,6 @@ class World:
         meta = pod["metadata"]
         with contextlib.suppress(ApiError):
             if meta.get("deletionTimestamp"):
-                self.note("deleting", pod)
                 await self.client.delete("pods", meta["name"], meta["namespace"], grace_seconds=0, uid=meta["uid"])
             elif dig(pod, "status", "phase") == "Pending" and not self.sick(pod):
                 await self.mark(pod, "Running")
