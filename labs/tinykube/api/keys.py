@@ -80,13 +80,17 @@ class Identity:
 class Authority:
     """A certificate authority: whoever trusts it trusts what it signs."""
 
-    def __init__(self, name: str = "tinykube", now: datetime | None = None) -> None:
-        self.key, self.now = new_key(), now or datetime.now(UTC)
+    def __init__(self, name: str = "tinykube", now: datetime | None = None, kept: Identity | None = None) -> None:
+        key = serialization.load_pem_private_key(kept.key, None) if kept else new_key()
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"an authority signs with an elliptic-curve key here, this is a {type(key).__name__}")
+        self.key, self.now = key, now or datetime.now(UTC)
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         builder = self.builder(self.name, self.key, 10 * YEAR)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.certificate = builder.add_extension(usage, critical=True).sign(self.key, hashes.SHA256()).public_bytes(PEM)
+        made = builder.add_extension(usage, critical=True).sign(self.key, hashes.SHA256()).public_bytes(PEM)
+        self.certificate = kept.certificate if kept else made
 
     def builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: timedelta) -> x509.CertificateBuilder:
         """The beginning of a certificate: whose it is, who says so, from when until when."""

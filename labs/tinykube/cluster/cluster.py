@@ -167,8 +167,8 @@ class Cluster:
 
     @cached_property
     def identities(self) -> Identities:
-        """The authority of this cluster, made when it is first asked for."""
-        return Identities()
+        """The authority of this cluster, made when it is first asked for; it survives where the store does."""
+        return Identities(self.data / "pki" if self.data else None)
 
     def client_of(self, user_agent: str, user: User = ADMIN) -> Client:
         """A client that speaks to the api-server as a user, without a network between."""

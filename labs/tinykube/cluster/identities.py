@@ -65,10 +65,17 @@ class Guard:
 class Identities:
     """The authority of a cluster, the keys of its api-server, and all whom it has signed for."""
 
-    def __init__(self) -> None:
-        self.authority = Authority()
+    def __init__(self, kept: Path | None = None) -> None:
+        files = [kept / name for name in ("ca.crt", "ca.key", "accounts.key")] if kept else []
+        there = [each.read_bytes() for each in files if each.exists()]
+        known = len(there) == len(files) > 0     # then a cluster was here before, and its keys stay good
+        self.authority = Authority(kept=Identity(there[0], there[1]) if known else None)
         self.server = self.authority.server(API_SERVER)
-        self.guard = Guard(server_tls(self.server, self.authority.certificate), EcSigner())
+        self.guard = Guard(server_tls(self.server, self.authority.certificate), EcSigner(there[2] if known else b""))
+        if not known:
+            texts = self.authority.certificate, key_pem(self.authority.key), key_pem(self.guard.signer.key)
+            for path, text in zip(files, texts, strict=False):
+                write_secret(path, text)
 
     def kubeconfig(self, path: Path, url: str, user: User) -> Path:
         """Write a kubeconfig for a user."""
