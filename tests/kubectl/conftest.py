@@ -48,6 +48,6 @@ def a_plane() -> Iterator[Any]:
         pytest.skip(f"tier genuine: {problems[0]}")
     from genuine import control_plane
     # nodes are born tainted there, and a controller that we have not started takes the taint away
-    flags = {"apiserver": ["--disable-admission-plugins=TaintNodesByCondition"]}
+    flags = {"apiserver": ["--disable-admission-plugins=TaintNodesByCondition", "--allow-privileged=true"]}
     with control_plane(("apiserver",), flags=flags) as genuine:
         yield genuine

@@ -64,7 +64,7 @@ async def namespace_lifecycle(server: ApiServer, change: Change) -> None:
 
 async def default_tolerations(server: ApiServer, change: Change) -> None:
     """Pods put up with a node that is not ready for five minutes, unless they say otherwise."""
-    if change.operation != "CREATE" or change.resource.plural != "pods" or change.subresource or not change.object:
+    if change.operation == "DELETE" or change.resource.plural != "pods" or change.subresource or not change.object:
         return
     spec = change.object["spec"]
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):

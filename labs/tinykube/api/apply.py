@@ -37,8 +37,8 @@ from tinykube.api.verbs import (
     check_options,
     guarded,
     insert,
+    tell,
     types_of,
-    warned,
 )
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, dig, timestamp
@@ -119,16 +119,16 @@ def note(obj: Object, old: Object, owners: Owners) -> None:
 async def apply(call: Call) -> Response:
     """PATCH an object to what a client wants of it, unless something is another's. Create it if it is not there."""
     check_options(call, "PatchOptions")
-    config, warnings = configuration(call)
+    config = configuration(call)
     while call.info.subresource or await call.registry.find(call.where, call.info.name):
         record = await change(call, lambda old: applied(call, old, config), as_it_is)
-        return answer(call, record, 200, warnings)
+        return answer(call, record)
     if uid := dig(config, "metadata", "uid"):
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise errors.conflict(call.resource.plural, call.info.name, why, call.resource.group)
     obj = applied(call, untouched(call), config)
     obj["metadata"].pop("resourceVersion", None)
-    return answer(call, await insert(call, obj, as_it_is), 201, warnings)
+    return answer(call, await insert(call, obj, as_it_is), 201)
 
 
 def applied(call: Call, old: Object, config: Object) -> Object:
@@ -180,8 +180,8 @@ def type_text(config: Object) -> str:
     return f"{version if '/' in version else '/' + version}, Kind={config.get('kind') or ''}"
 
 
-def configuration(call: Call) -> tuple[Object, dict[str, str]]:
-    """The object in the body, and warnings of fields that are in it twice. Raises ApiError 400."""
+def configuration(call: Call) -> Object:
+    """The object in the body. Of fields that are in it twice, the client is warned. Raises ApiError 400."""
     try:
         loader = ApplyLoader(call.request.body)
         config = loader.get_single_data()
@@ -200,7 +200,8 @@ def configuration(call: Call) -> tuple[Object, dict[str, str]]:
     if loader.twice and call.request.param("fieldValidation") == "Strict":
         raise errors.bad_request("error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:"
                                  + "".join(f"\n  {text}" for text in loader.twice))
-    return config, warned([] if call.request.param("fieldValidation") == "Ignore" else loader.twice)
+    tell(call, [] if call.request.param("fieldValidation") == "Ignore" else loader.twice)
+    return config
 
 
 class ApplyLoader(JsonLoader):

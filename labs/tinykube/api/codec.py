@@ -5,7 +5,7 @@ Genuine counterpart: the serializers of k8s.io/apimachinery/pkg/runtime.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -34,6 +34,36 @@ def decode_json(body: bytes, resource: Resource | None) -> Any:
         return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise unrecognized(resource, json_error(error), body) from None
+
+
+class Members(list[Any]):
+    """The members of an object in a JSON text, each as often as it is there."""
+
+
+def twice(body: bytes) -> list[str]:
+    """A text for each member that an object has twice. Nearly always that is none, and a count is enough to know."""
+    shorter: list[bool] = []
+
+    def count(members: list[Any]) -> Object:
+        known = dict(members)
+        shorter.append(len(known) < len(members))
+        return known
+    json.loads(body, object_pairs_hook=count)
+    return list(dict.fromkeys(doubles(json.loads(body, object_pairs_hook=Members)))) if any(shorter) else []
+
+
+def doubles(value: Any, path: str = "") -> Iterator[str]:
+    """A text for each member that comes a second time, in the order of the text."""
+    seen: set[str] = set()
+    for at, item in enumerate(value) if isinstance(value, list) else ():
+        where = f"{path}[{at}]"
+        if isinstance(value, Members):
+            key, item = item
+            where = f"{path}.{key}" if path else key
+            if key in seen:
+                yield f'duplicate field "{where}"'
+            seen.add(key)
+        yield from doubles(item, where)
 
 
 def _refuse(constant: str) -> None:
@@ -94,6 +124,8 @@ def decode_object(request: Request, resource: Resource, decoders: Mapping[str, D
     if kind in other_kinds:
         return body
     check_kind(resource, str(kind), str(version), dig(body, "metadata", "name", default=""))
+    if decoder is decode_json:
+        request.notes["twice"] = twice(request.body)
     for error in type_errors(body, go_types(resource)):
         raise cannot_handle(resource, resource.kind, resource.api_version, error)
     known = as_read(body, resource)
@@ -126,12 +158,17 @@ def check_kind(resource: Resource, kind: str, version: str, name: str = "") -> N
                           f"({resource.api_version})")
     if resource.schema:
         raise invalid(kind, name, [invalid_value("kind", kind, f"must be {resource.kind}")], resource.group)
+    raise cannot_handle(resource, kind, version, unfit(resource, kind, version))
+
+
+def unfit(resource: Resource, kind: str, version: str) -> str:
+    """Why an object of this kind and version is none of the resource's, or ''."""
+    if (kind, version) == (resource.kind, resource.api_version):
+        return ""
     if kind != resource.kind and version == resource.api_version and kind in KNOWN_KINDS:
         package = resource.group.partition(".")[0] or "core"
-        why = f"converting (v1.{kind}) to ({package}.{resource.kind}): unknown conversion"
-    else:
-        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
-    raise cannot_handle(resource, kind, version, why)
+        return f"converting (v1.{kind}) to ({package}.{resource.kind}): unknown conversion"
+    return f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
 
 
 KNOWN_KINDS = ("Pod", "Node", "Namespace", "ConfigMap", "Event", "Lease", "Secret", "Service", "Binding")

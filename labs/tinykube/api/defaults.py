@@ -83,6 +83,8 @@ def default_pod(obj: Object) -> None:
     for kind in KINDS_OF_CONTAINERS:
         for container in items(spec, kind):
             default_container(container)
+            if obj["kind"] == "Pod":     # a template asks for no more than it says
+                request_limits(container)
     if dig(spec, "hostNetwork") is True:
         for container in items(spec, "containers"):
             for port in items(container, "ports"):
@@ -93,9 +95,13 @@ def default_pod(obj: Object) -> None:
 
 
 def default_container(container: Object) -> None:
-    """An image without a tag, or with `latest`, is pulled each time. What is limited is asked for as well."""
+    """An image without a tag, or with `latest`, is pulled each time."""
     latest = tag_of(str(container.get("image") or "")) == "latest"
     fill(container, imagePullPolicy="Always" if latest else "IfNotPresent")
+
+
+def request_limits(container: Object) -> None:
+    """What is limited is asked for as well."""
     limits = dig(container, "resources", "limits", default={})
     if isinstance(limits, dict) and limits:
         fill(container["resources"], requests={})
@@ -111,7 +117,9 @@ def tag_of(image: str) -> str:
 
 
 def default_node(node: Object) -> None:
-    """The defaults of a node: what it can give is what it has, until its kubelet says less."""
-    status = node["status"]
+    """The defaults of a node: what it can give is what it has, until its kubelet says less; its range is its first."""
+    spec, status = node.get("spec") or {}, node["status"]
+    if isinstance(spec, dict) and spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
+        spec["podCIDRs"] = [spec["podCIDR"]]
     if isinstance(status, dict) and status.get("capacity"):
         fill(status, allocatable=dict(status["capacity"]))

@@ -4,6 +4,9 @@ Genuine counterpart: Go's types, which the genuine server decodes every body int
 """
 from __future__ import annotations
 
+import calendar
+import json
+import re
 from collections.abc import Container, Iterator
 from typing import Any
 
@@ -31,6 +34,8 @@ def type_errors(value: Any, place: Typed, struct: str = "", path: str = "") -> I
         yield from quantity_errors(value, struct_name(place))
     elif type(value) not in FITTING.get(schema.get("type", ""), (type(value),)):
         yield f"json: cannot unmarshal {kind_of(value)} into Go struct field {struct}.{path} of type {go_type(place)}"
+    elif schema.get("format") == "date-time":
+        yield from time_errors(value, struct_name(place) == "MicroTime")
     elif isinstance(value, dict):
         inner = struct_name(place) if "properties" in schema else struct
         for key, item in value.items():
@@ -39,6 +44,52 @@ def type_errors(value: Any, place: Typed, struct: str = "", path: str = "") -> I
     elif isinstance(value, list):
         for item in value:
             yield from type_errors(item, place.items(), struct, path)
+
+
+def restore_errors(value: Any, place: Typed) -> Iterator[str]:
+    """As `type_errors`, in the words that a strategic merge patch is refused with: there, Go restores maps to structs."""
+    schema = place.resolved()
+    wanted, have = schema.get("type", ""), GO_KINDS[type(value)]
+    if value is None or not schema:
+        return
+    if "oneOf" in schema or (schema.get("format") == "date-time" and have == "string"):
+        yield from type_errors(value, place)
+    elif type(value) in FITTING.get(wanted, (type(value),)):
+        for inner, item in [(place.field(key), each) for key, each in value.items()] if have == "map" else [
+                (place.items(), each) for each in value] if have == "slice" else []:
+            yield from restore_errors(item, inner)
+    elif wanted in ("array", "object"):
+        yield f"cannot restore {'slice' if wanted == 'array' else 'struct' if 'properties' in schema else 'map'} from" \
+              f"{':' if 'properties' in schema else ''} {have}"
+    elif (have, wanted) in (("float64", "integer"), ("int64", "string")):
+        yield f"cannot convert {have} to {go_type(place)}"
+    else:
+        yield f"unrecognized type: {go_type(place)}"
+
+
+GO_KINDS = {dict: "map", list: "slice", str: "string", bool: "bool", int: "int64", float: "float64", type(None): "nil"}
+
+
+def time_errors(text: str, micro: bool = False) -> Iterator[str]:
+    """What is wrong with a text that should be a time: the first part that is none, as Go's parser names it."""
+    layout, rest, numbers = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00", text, list[int]()
+    for part in re.findall(r"\d{4}|\.0+|Z07:00|\d\d|\D", layout):
+        form = {"2006": r"\d{4}", "05": r"\d\d(\.\d+)?" if not micro else r"\d\d", "Z07:00": r"Z|[+-]\d\d:\d\d",
+                ".000000": r"\.\d{6}"}.get(part, r"\d\d" if part.isdigit() else re.escape(part))
+        found = re.match(form, rest)
+        if not found:
+            yield f'parsing time {json.dumps(text)} as "{layout}": cannot parse {json.dumps(rest)} as "{part}"'
+            return
+        rest = rest[found.end():]
+        numbers += [int(found[0][:4].partition(".")[0])] if part.isdigit() else []
+    year, month, day, *clock = numbers
+    highest = calendar.monthrange(max(year, 1), month)[1] if 1 <= month <= 12 else 31
+    ranges = (("month", month, 1, 12), ("day", day, 1, highest), ("hour", clock[0], 0, 23), ("minute", clock[1], 0, 59),
+              ("second", clock[2], 0, 59))
+    if wrong := next((name for name, number, low, high in ranges if not low <= number <= high), ""):
+        yield f"parsing time {json.dumps(text)}: {wrong} out of range"
+    elif rest:
+        yield f"parsing time {json.dumps(text)}: extra text: {json.dumps(rest)}"
 
 
 def without_nulls(value: Any, place: Typed) -> Any:
@@ -115,6 +166,8 @@ def zero(place: Typed, but: Container[str] = ()) -> Object:
     for name, field in place.resolved().get("properties", {}).items():
         if name not in but and "default" in field and not field["default"] and name != "minReadySeconds":
             found[name] = zero(place.field(name)) if field["default"] == {} else field["default"]
+        elif name not in but and name.startswith("last") and name.endswith("Time") and struct_name(place).endswith("Condition"):
+            found[name] = None
     return found
 
 

@@ -5,10 +5,14 @@ Genuine counterpart: the strategies in k8s.io/kubernetes/pkg/registry, and the s
 from __future__ import annotations
 
 import base64
-from typing import ClassVar
+import json
+import re
+from ipaddress import ip_address
+from typing import Any, ClassVar
 
 from tinykube.api.admission import SYSTEM_PRIORITIES
 from tinykube.api.certificates import RequestStrategy
+from tinykube.api.codec import json_error
 from tinykube.api.defaults import fill, items
 from tinykube.api.relations import template_causes
 from tinykube.api.services import ServiceStrategy
@@ -16,7 +20,8 @@ from tinykube.api.strategy import Causes, Fields, StatusStrategy, Strategy, path
 from tinykube.api.validation import validate_configmap
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, dig
-from tinykube.machinery.selectors import selector_of
+from tinykube.machinery.quantity import format_quantity, parse_quantity
+from tinykube.machinery.selectors import selector_of, subdomain_errors
 
 MISMATCH = "`selector` does not match template `labels`"
 ORDERLY = ("updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
@@ -57,11 +62,36 @@ class TemplateStrategy(Fixed):
         if any(each["field"] == "spec.selector.matchLabels" for each in found):
             found += [errors.invalid_value("spec.selector", selector, UNREADABLE[obj["kind"]])] if obj["kind"] in UNREADABLE else []
         elif wanted and not wanted.matches(labels):
-            found.append(errors.invalid_value("spec.template.metadata.labels", labels or None, MISMATCH))
+            at = next((at for at, each in enumerate(found) if each["field"].startswith("spec.template.")), len(found))
+            found.insert(at, errors.invalid_value("spec.template.metadata.labels", labels or None, MISMATCH))
         field, kinds = WAYS.get(obj["kind"], ("", ()))
         if field and (way := dig(obj, "spec", field, default={})).get("type") not in kinds:
             found.append(errors.unsupported_value(f"spec.{field}", {"Type": way.get("type", ""), "RollingUpdate": None}, kinds))
-        return [*found, *template_causes(obj)]
+        forbidden = tuple(f"{each['field']}." for each in found if each["reason"] == "FieldValueForbidden")
+        return [*(each for each in found if not each["field"].startswith(forbidden)), *template_causes(obj)]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
+        status = obj.get("status") or {} if subresource == "status" else {}
+        limits = [*((field, "replicas", "status.replicas") for field in COUNTS),
+                  ("availableReplicas", "readyReplicas", "readyReplicas")]
+        more = [errors.invalid_value(f"status.{field}", status[field], f"cannot be greater than {name}")
+                for field, limit, name in limits if status.get(field, 0) > status.get(limit, 0)]
+        return [*super().validate_update(obj, old, subresource), *more]
+
+
+COUNTS = ("fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+
+
+class DeploymentStrategy(TemplateStrategy):
+    """Deployments: whoever writes their status leaves their labels alone."""
+
+    kept_by_status: ClassVar[tuple[tuple[str, ...], ...]] = (("f:metadata", "f:labels"),)
+
+    def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_for_update(obj, old, subresource)
+        if subresource == "status":
+            obj["metadata"].pop("labels", None)
+            obj["metadata"] |= {"labels": old["metadata"]["labels"]} if old["metadata"].get("labels") else {}
 
 
 class ReplicationControllerStrategy(TemplateStrategy):
@@ -113,6 +143,22 @@ class DaemonSetStrategy(TemplateStrategy):
         obj["metadata"]["annotations"][COUNT] = str(count + changed)
 
 
+def restarting(found: Causes, pod: Any, at: str) -> Causes:
+    """Causes, with that of a Job whose pods would be started again and again: so it would never be done."""
+    if dig(pod, "spec", "restartPolicy") != "Always":
+        return found
+    others = [each for each in found if each["field"] != f"{at}.spec.restartPolicy"]
+    return [*others, errors.required(f"{at}.spec.restartPolicy", 'valid values: "OnFailure", "Never"')]
+
+
+class CronJobStrategy(StatusStrategy):
+    """CronJobs: what is said of Jobs holds for what they make."""
+
+    def validate(self, obj: Object) -> Causes:
+        template = dig(obj, "spec", "jobTemplate", "spec", "template")
+        return restarting(super().validate(obj), template, "spec.jobTemplate.spec.template")
+
+
 class JobStrategy(TemplateStrategy):
     """Jobs select their pods by their own uid, so that no two Jobs can quarrel about a pod."""
 
@@ -136,6 +182,9 @@ class JobStrategy(TemplateStrategy):
         for where in (meta, spec["template"].setdefault("metadata", {})):
             where["labels"] = {**(where.get("labels") or {}), **labels}
         spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": meta["uid"]}}
+
+    def validate(self, obj: Object) -> Causes:
+        return restarting(super().validate(obj), dig(obj, "spec", "template"), "spec.template")
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         if dig(old, "spec", "suspend") and not dig(old, "status", "startTime"):
@@ -163,6 +212,18 @@ NEEDED = {"kubernetes.io/tls": ("tls.crt", "tls.key"), "kubernetes.io/dockerconf
           "kubernetes.io/dockercfg": (".dockercfg",), "kubernetes.io/ssh-auth": ("ssh-privatekey",)}
 
 
+ACCOUNT = "kubernetes.io/service-account.name"
+
+
+def json_mistake(text: bytes) -> str:
+    """Why a text is no JSON, or ''."""
+    try:
+        json.loads(text)
+        return ""
+    except ValueError as error:
+        return json_error(error)
+
+
 class SecretStrategy(SealedStrategy):
     """Secrets: texts become bytes, types demand keys."""
 
@@ -175,8 +236,17 @@ class SecretStrategy(SealedStrategy):
 
     def validate(self, obj: Object) -> Causes:
         data = obj.get("data") or {}
-        return [*super().validate(obj), *validate_configmap({"data": data}),
-                *(errors.required(f"data[{key}]") for key in NEEDED.get(obj.get("type", ""), ()) if key not in data)]
+        kind, found = obj.get("type", ""), [*super().validate(obj), *validate_configmap({"data": data})]
+        if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
+            found += [errors.required(f"data[{key}]") for key in ("username", "password")]
+        if kind == "kubernetes.io/service-account-token" and not dig(obj, "metadata", "annotations", ACCOUNT):
+            found.append(errors.required(f"metadata.annotations[{ACCOUNT}]"))
+        for key in NEEDED.get(kind, ()):
+            if key not in data:
+                found.append(errors.required(f"data[{key}]"))
+            elif "docker" in key and (why := json_mistake(base64.b64decode(data[key]))):
+                found.append(errors.invalid_value(f"data[{key}]", "<secret contents redacted>", why))
+        return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         changed = [errors.invalid_value("type", obj["type"], "field is immutable")] if obj["type"] != old["type"] else []
@@ -239,6 +309,79 @@ class PriorityClassStrategy(Fixed):
                 *super().validate_update(obj, old, subresource)]
 
 
+class IngressStrategy(StatusStrategy):
+    """Ingresses: a host is a name, of which the first part may be a star."""
+
+    def validate(self, obj: Object) -> Causes:
+        found = super().validate(obj)
+        for number, rule in enumerate(items(obj["spec"], "rules")):
+            at, host = f"spec.rules[{number}].host", rule.get("host") or ""
+            if re.fullmatch(r"[\d.]+|.*:.*", host) and is_address(host):
+                found.append(errors.invalid_value(at, host, "must be a DNS name, not an IP address"))
+            elif "*" in host:
+                found = [each for each in found if each["field"] != at]
+                if not host.startswith("*.") or subdomain_errors(host[2:]):
+                    found.append(errors.invalid_value(at, host, WILDCARD))
+        return found
+
+
+WILDCARD = ("a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower "
+            "case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used "
+            "for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+class QuotaStrategy(Fixed):
+    """ResourceQuotas: of what there is a count or a sum, at most how much, and of which pods."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("spec.scopes",)
+
+    def validate(self, obj: Object) -> Causes:
+        spec, found = obj["spec"], super().validate(obj)
+        for name, amount in (spec.get("hard") or {}).items():
+            found += hard_causes(name, parse_quantity(amount), f"spec.hard[{name}]")
+        scopes = spec.get("scopes") or []
+        found += [errors.invalid_value("spec.scopes", scopes, "unsupported scope") for scope in scopes if scope not in SCOPES]
+        if not set(scopes) - set(SCOPES):
+            found += [errors.invalid_value("spec.scopes", scopes, "unsupported scope applied to resource")
+                      for scope in scopes for name in spec.get("hard") or {} if name not in scoped(scope)]
+        found += [errors.invalid_value("spec.scopes", scopes, "conflicting scopes")
+                  for pair in ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"}) if pair <= set(scopes)]
+        return found
+
+
+SCOPES = ("Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity")
+SUMS = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "ephemeral-storage",
+        "requests.ephemeral-storage", "limits.ephemeral-storage")
+COUNTED = ("pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims",
+           "services.nodeports", "services.loadbalancers")
+
+
+def scoped(scope: str) -> tuple[str, ...]:
+    """What a quota of some pods alone can count."""
+    return ("pods",) if scope == "BestEffort" else ("pods", *SUMS)
+
+
+def hard_causes(name: str, amount: Any, at: str) -> Causes:
+    """What is wrong with one line of a quota: its name, or its amount."""
+    found: Causes = []
+    if "/" not in name and name not in (*SUMS, *COUNTED, "requests.storage"):
+        found = [errors.invalid_value(at, name, why) for why in (
+            "must be a standard resource type or fully qualified", "must be a standard resource for quota")]
+    if amount < 0:
+        found.append(errors.invalid_value(at, format_quantity(amount), "must be greater than or equal to 0"))
+    elif name in COUNTED and amount % 1:
+        found.append(errors.invalid_value(at, format_quantity(amount), "must be an integer"))
+    return found
+
+
 def fixed(*names: str, tells_value: bool = True) -> type[Fixed]:
     """The strategy of a kind of which nothing else is special."""
     return type("FixedStrategy", (Fixed,), {"fixed": names, "tells_value": tells_value})
@@ -249,10 +392,11 @@ STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("", "limitranges"): LimitRangeStrategy, ("", "persistentvolumes"): ClaimStrategy,
     ("", "persistentvolumeclaims"): ClaimStrategy, ("storage.k8s.io", "volumeattributesclasses"): ClaimStrategy,
     ("", "replicationcontrollers"): ReplicationControllerStrategy,
-    ("", "resourcequotas"): fixed("spec.scopes"),
-    ("apps", "deployments"): TemplateStrategy, ("apps", "replicasets"): TemplateStrategy,
+    ("", "resourcequotas"): QuotaStrategy, ("networking.k8s.io", "ingresses"): IngressStrategy,
+    ("apps", "deployments"): DeploymentStrategy, ("apps", "replicasets"): TemplateStrategy,
     ("apps", "statefulsets"): StatefulSetStrategy, ("apps", "daemonsets"): DaemonSetStrategy,
     ("apps", "controllerrevisions"): fixed("data"), ("batch", "jobs"): JobStrategy,
+    ("batch", "cronjobs"): CronJobStrategy,
     ("rbac.authorization.k8s.io", "rolebindings"): BindingStrategy,
     ("rbac.authorization.k8s.io", "clusterrolebindings"): BindingStrategy,
     ("storage.k8s.io", "storageclasses"): fixed("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode",

@@ -13,7 +13,7 @@ from tinykube.api.codec import DECODERS, media_type
 from tinykube.api.fieldtypes import type_errors
 from tinykube.api.listing import ListOptions, plain_error, read_page
 from tinykube.api.openapi import typed
-from tinykube.api.registry import Record
+from tinykube.api.registry import Record, encode
 from tinykube.api.verbs import Call, change, check_options, patch_body, remove, unpatchable
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
@@ -29,8 +29,8 @@ def scale_of(obj: Object) -> Object:
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     spec = {"replicas": obj["spec"]["replicas"]} if dig(obj, "spec", "replicas") else {}
     selector = selected(dig(obj, "spec", "selector"))
-    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "spec": spec,
-            "metadata": {key: obj["metadata"][key] for key in kept if key in obj["metadata"]},
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1",
+            "metadata": {key: obj["metadata"][key] for key in kept if key in obj["metadata"]}, "spec": spec,
             "status": {"replicas": dig(obj, "status", "replicas", default=0),
                        **({} if selector == "<none>" else {"selector": selector})}}
 
@@ -70,7 +70,7 @@ def wanted_scale(call: Call, old: Object) -> Object:
     else:
         raise errors.unsupported_media_type()
     for error in type_errors(wanted, typed("autoscaling", "v1", "Scale")):
-        raise unpatchable(wanted, error) if call.info.verb == "patch" else errors.bad_request(error)
+        raise unpatchable(encode(wanted).decode(), error) if call.info.verb == "patch" else errors.bad_request(error)
     name = dig(wanted, "metadata", "name", default=call.info.name)
     if name != call.info.name:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "

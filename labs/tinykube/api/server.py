@@ -142,9 +142,8 @@ class ApiServer:
         """Answer a request: through the filters, then to what its path and method mean."""
         answer = await chain(self.filters, self.dispatch)(request)
         if texts := request.notes.get("warnings"):
-            said = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
-            told = [*(f'299 - "{text}"' for text in said), answer.headers.get("warning")]
-            answer.headers["warning"] = ", ".join(filter(None, told))
+            said = [text.replace("\\", "\\\\").replace('"', '\\"') for text in dict.fromkeys(texts)]
+            answer.headers["warning"] = ", ".join(f'299 - "{text}"' for text in said)
         return answer
 
     async def dispatch(self, request: Request) -> Response:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NODE_PORTS = range(30000, 32768)
 OUTSIDE = ("NodePort", "LoadBalancer")
+ADDRESSED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
 
 class ServiceStrategy(StatusStrategy):
@@ -44,22 +45,27 @@ class ServiceStrategy(StatusStrategy):
 
     def prepare_for_update(self, obj: Object, old: Object, subresource: str) -> None:
         super().prepare_for_update(obj, old, subresource)
-        plan_addresses(obj["spec"])
         spec, before = obj["spec"], old["spec"]
         if spec.get("type") == "ExternalName" != before.get("type"):
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+            for field in (*ADDRESSED, "internalTrafficPolicy", "externalTrafficPolicy"):
                 spec.pop(field, None)
-        elif not spec.get("clusterIP") and before.get("clusterIP"):
-            spec |= {field: before[field] for field in ("clusterIP", "clusterIPs")}
+        elif spec.get("type") != "ExternalName":
+            spec |= {field: before[field] for field in ADDRESSED if not spec.get(field) and before.get(field)}
+        plan_addresses(spec)
         if spec.get("type") not in OUTSIDE:
+            if spec.get("externalTrafficPolicy") == before.get("externalTrafficPolicy"):
+                spec.pop("externalTrafficPolicy", None)
             for port in items(spec, "ports") if before.get("type") in OUTSIDE else []:
                 port.pop("nodePort", None)
 
     def validate(self, obj: Object) -> Causes:
         found, spec = super().validate(obj), obj["spec"]
         kind, ports, address = spec.get("type"), items(spec, "ports"), spec.get("clusterIP")
+        found = [each for each in found if each["field"] != "spec.ports"]
         if not ports and kind != "ExternalName" and address != "None":
-            found = [each for each in found if each["field"] != "spec.ports"] + [errors.required("spec.ports")]
+            found.append(errors.required("spec.ports"))
+        if kind == "ExternalName" and (address or spec.get("clusterIPs")):
+            found.append(errors.forbidden_value("spec.clusterIPs", "may not be set for ExternalName services"))
         if address == "None" and kind in OUTSIDE:
             found.append(errors.invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} "
                                               "services"))

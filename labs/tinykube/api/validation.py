@@ -5,6 +5,7 @@ Genuine counterpart: k8s.io/kubernetes/pkg/apis/core/validation/validation.go.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from tinykube.api.defaults import POD_SPECS, items
@@ -44,7 +45,35 @@ def validate_metadata(obj: Object, strict_names: bool = False) -> Causes:
         wrong = namespace_name_errors(meta["name"]) if strict_names else subdomain_errors(meta["name"])
         found += [errors.invalid_value("metadata.name", meta["name"], why) for why in wrong]
     found += validate_labels(meta.get("labels"), "metadata.labels")
-    return found + validate_annotations(meta.get("annotations") or {})
+    found += validate_annotations(meta.get("annotations") or {})
+    return found + validate_owners(meta.get("ownerReferences") or []) + validate_finalizers(meta.get("finalizers") or [])
+
+
+def validate_owners(owners: list[Object]) -> Causes:
+    """What is wrong with references to owners: all four facts are needed, and one of them at most may be in control."""
+    at = "metadata.ownerReferences"
+    found = [errors.required(f"{at}[{number}].{field}", "must not be empty") for number, owner in enumerate(owners)
+             for field in ("apiVersion", "kind", "name", "uid") if not owner.get(field)]
+    found += [errors.invalid_value(at, f"{owner['apiVersion']}, Kind={owner['kind']}", "is disallowed from being an owner")
+              for owner in owners if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event")]
+    heads = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
+    told = [{key: owner[key] for key in ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion") if key in owner}
+            for owner in owners]
+    return found + [errors.invalid_value(at, told, 'Only one reference can have Controller set to true. Found "true" in '
+                                         f"references for {one} and {other}") for one, other in pairwise(heads)]
+
+
+def validate_finalizers(names: list[str]) -> Causes:
+    """What is wrong with finalizers: a name of somebody's own has a domain; dependents can't both stay and go first."""
+    found = [errors.invalid_value("metadata.finalizers", name, why) for name in names for why in label_key_errors(name)]
+    if {"orphan", "foregroundDeletion"} <= set(names):
+        found.append(errors.invalid_value("metadata.finalizers", names, "finalizers orphan and foregroundDeletion cannot be "
+                                          "both set"))
+    return found + [errors.invalid_value(f"metadata.finalizers[{at}]", name, UNQUALIFIED) for at, name in enumerate(names)
+                    if "/" not in name and name not in ("kubernetes", "orphan", "foregroundDeletion")]
+
+
+UNQUALIFIED = "name is neither a standard finalizer name nor is it fully qualified"
 
 
 def namespace_name_errors(name: str) -> list[str]:
@@ -73,9 +102,15 @@ def validate_annotations(annotations: dict[str, str]) -> Causes:
 def validate_metadata_update(obj: Object, old: Object) -> Causes:
     """What of the metadata may never change."""
     new, before = obj["metadata"], old["metadata"]
-    return [errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable")
-            for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
-                          "deletionGracePeriodSeconds") if new.get(field) != before.get(field)]
+    found = [errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable")
+             for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
+                           "deletionGracePeriodSeconds") if new.get(field) != before.get(field)]
+    late = sorted(set(new.get("finalizers") or ()) - set(before.get("finalizers") or ()))
+    if before.get("deletionTimestamp") and late:
+        told = ", ".join(f'"{name}"' for name in late)
+        found.append(errors.forbidden_value("metadata.finalizers", "no new finalizers can be added if the object is being "
+                                            f"deleted, found new finalizers []string{{{told}}}"))
+    return found
 
 
 def validate_pod(obj: Object) -> Causes:
@@ -92,6 +127,9 @@ def validate_pod(obj: Object) -> Causes:
         for number, container in enumerate(items(spec, kind)):
             found += taken(container.get("name"), f"{at}.{kind}[{number}].name", names)
             found += validate_container(container, f"{at}.{kind}[{number}]", volumes)
+            if obj["kind"] == "Pod" and (image := container.get("image") or "") != image.strip():
+                found.append(errors.invalid_value(f"{at}.{kind}[{number}].image", image, "must not have leading or trailing "
+                                                  "whitespace"))
     for number, toleration in enumerate(items(spec, "tolerations")):
         found += validate_toleration(toleration, f"{at}.tolerations[{number}]")
     return found
@@ -106,10 +144,7 @@ def taken(name: Any, field: str, names: set[str]) -> Causes:
 
 def validate_container(container: Object, at: str, volumes: set[str]) -> Causes:
     """What is wrong with one container."""
-    image, found = container.get("image") or "", list[Object]()
-    if image != image.strip():
-        found.append(errors.invalid_value(f"{at}.image", image, "must not have leading or trailing whitespace"))
-    found += validate_env(items(container, "env"), f"{at}.env")
+    found = validate_env(items(container, "env"), f"{at}.env")
     found += [errors.missing_value(f"{at}.volumeMounts[{number}].name", mount["name"])
               for number, mount in enumerate(items(container, "volumeMounts"))
               if mount.get("name") and mount["name"] not in volumes]
@@ -179,6 +214,11 @@ def validate_pod_update(pod: Object, old: Object) -> Causes:
     found: Causes = []
     if len(pod["spec"].get("containers") or []) != len(old["spec"]["containers"]):
         return [errors.forbidden_value("spec.containers", "pod updates may not add or remove containers")]
+    now, before = (each["spec"].get("activeDeadlineSeconds") for each in (pod, old))
+    if before is not None and (now is None or now > before):
+        found.append(errors.invalid_value("spec.activeDeadlineSeconds", now, (
+            "must not update from a positive integer to nil value" if now is None
+            else "must be less than or equal to previous value")))
     kept = pod["spec"].get("tolerations") or []
     if any(toleration not in kept for toleration in old["spec"].get("tolerations") or []):
         found.append(errors.forbidden_value("spec.tolerations", "existing toleration can not be modified except its "
@@ -221,17 +261,18 @@ def validate_node(node: Object) -> Causes:
 
 def validate_node_update(node: Object, old: Object) -> Causes:
     """What of a node may not change: the addresses that were handed out for its pods."""
+    found: Causes = []
     before, after = dig(old, "spec", "podCIDRs", default=[]), dig(node, "spec", "podCIDRs", default=[])
     if before and before != after:
-        return [errors.forbidden_value("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")]
-    return []
+        found.append(errors.forbidden_value("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"))
+    if dig(old, "spec", "providerID") and dig(node, "spec", "providerID") != dig(old, "spec", "providerID"):
+        found.append(errors.invalid_value("spec.providerID", None, "field cannot be modified once set"))
+    return found
 
 
 def validate_namespace(namespace: Object) -> Causes:
     """What is wrong with a namespace beyond its name: nothing that a finalizer's name could not be."""
-    return [errors.invalid_value("spec.finalizers", each, "name is neither a standard finalizer name nor is it fully "
-                                 "qualified")
-            for each in dig(namespace, "spec", "finalizers", default=[])
+    return [errors.invalid_value("spec.finalizers", each, UNQUALIFIED) for each in dig(namespace, "spec", "finalizers", default=[])
             if each != "kubernetes" and "/" not in each]
 
 

@@ -9,10 +9,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tinykube.api.admission import Change, admit, judge
-from tinykube.api.codec import as_read, as_written, cannot_handle, decode_json, decode_object, decode_yaml, media_type
+from tinykube.api.codec import (
+    as_read,
+    as_written,
+    cannot_handle,
+    decode_json,
+    decode_object,
+    decode_yaml,
+    media_type,
+    twice,
+    unfit,
+)
 from tinykube.api.convert import from_stored, to_stored
 from tinykube.api.deletion import check_preconditions, marked, may_vanish, policy_causes
-from tinykube.api.fieldtypes import kind_of, type_errors
+from tinykube.api.fieldtypes import kind_of, restore_errors, type_errors
 from tinykube.api.listing import ListOptions, integer, list_options, plain_error, read_page
 from tinykube.api.managed import manager_causes
 from tinykube.api.openapi import go_types, types
@@ -23,7 +33,7 @@ from tinykube.api.watch import Watcher, WatchStream, event_line
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, copy, dig, generated_name, new_uid, timestamp
-from tinykube.machinery.patch import Typed
+from tinykube.machinery.patch import Typed, go_text
 from tinykube.machinery.wire import NOBODY, Request, Response, User
 
 if TYPE_CHECKING:
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
     from tinykube.api.server import ApiServer
 
 JSON = {"content-type": "application/json"}
+LABELS = ("namespaces", "services")      # whose names become part of DNS names
 LEAST_WATCH = 1800                       # seconds that a watch lasts, at least, if its client names no time
 DELETE_OPTIONS: dict[str, tuple[type, ...]] = {
     "gracePeriodSeconds": (int,), "preconditions": (dict,), "dryRun": (list,), "propagationPolicy": (str,),
@@ -70,11 +81,11 @@ class Call:
 Own = Callable[[Call, "Object | None", Object], None]
 
 
-def answer(call: Call, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(call: Call, record: Record, status: int = 200) -> Response:
     """An object as an answer, in the form that the client asked for."""
     shape = call.server.shape(call.request, call.resource)
     body = encode(shape(record.obj)) if shape else record.json
-    return Response(status, body + b"\n", {**JSON, **(headers or {})})
+    return Response(status, body + b"\n", dict(JSON))
 
 
 async def get(call: Call) -> Response:
@@ -150,9 +161,7 @@ def bookmark(call: Call, revision: int, annotations: dict[str, str] | None = Non
 async def create(call: Call, given: Object | None = None) -> Response:
     """POST a new object: fill in, ask admission, validate, and put it where nothing is."""
     check_options(call, "CreateOptions")
-    obj, warnings = (given, {}) if given else decode_checked(call)
-    record = await insert(call, obj)
-    return answer(call, record, 201, warnings)
+    return answer(call, await insert(call, given or decode_checked(call)), 201)
 
 
 def tracked(call: Call, old: Object | None, obj: Object) -> None:
@@ -186,16 +195,19 @@ async def insert(call: Call, obj: Object, track: Own = tracked) -> Record:
     guarded(call, strategy.ascribe, obj, call.user)
     what = Change("CREATE", call.resource, call.where, meta.get("name", ""), obj, user=call.user, request=call.request)
     await admit(call.server, what)
-    refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural == "namespaces"),
+    refuse_if(call, obj, [*validate_metadata(obj, call.resource.plural in LABELS),
                           *guarded(call, strategy.validate, obj)])
     warn(call, obj, None)
     await judge(call.server, what)
     await strategy.begin(call.server, obj, None, call.dry_run)
     try:
         return await call.registry.insert(obj, dry_run=call.dry_run)
-    except ApiError:
+    except ApiError as error:
         if not call.dry_run:
             await strategy.end(call.server, obj, None)
+        there = await call.registry.find(call.where, meta["name"])
+        if there and there.obj["metadata"].get("deletionTimestamp"):
+            error.message = f"object is being deleted: {error.message}"
         raise
 
 
@@ -246,11 +258,12 @@ def check_options(call: Call, kind: str) -> None:
         raise errors.invalid(kind, "", causes, "meta.k8s.io")
 
 
-def decode_checked(call: Call) -> tuple[Object, dict[str, str]]:
-    """The object in the body, and the headers that warn of fields which the schema doesn't know."""
+def decode_checked(call: Call) -> Object:
+    """The object in the body. Of fields that are in it twice, or that the schema doesn't know, the client is warned."""
     obj = decode_object(call.request, call.resource, call.server.decoders)
-    warnings = unknown_field_warnings(call, obj)
-    return to_stored(call.resource, as_written(obj, call.resource)), warnings
+    if wrong := field_mistakes(call, obj):
+        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version, wrong)
+    return to_stored(call.resource, as_written(obj, call.resource))
 
 
 def types_of(call: Call) -> Typed:
@@ -258,20 +271,19 @@ def types_of(call: Call) -> Typed:
     return types(call.resource)
 
 
-def unknown_field_warnings(call: Call, obj: Object) -> dict[str, str]:
-    """Warnings of unknown fields; with fieldValidation=Strict, an ApiError 400 instead."""
+def field_mistakes(call: Call, obj: Object) -> str:
+    """Warn of fields that are there twice or unknown. With fieldValidation=Strict, what to refuse the object with."""
     wanted = call.request.param("fieldValidation") or "Warn"
-    unknown = call.server.strict(obj, call.resource) if call.server.strict and wanted != "Ignore" else []
-    if unknown and wanted == "Strict":
-        raise cannot_handle(call.resource, call.resource.kind, call.resource.api_version,
-                            f"strict decoding error: {', '.join(unknown)}")
-    return warned(unknown)
+    found = [*call.request.notes.get("twice", ()), *(call.server.strict(obj, call.resource) if call.server.strict else ())]
+    if found and wanted == "Strict":
+        return f"strict decoding error: {', '.join(found)}"
+    tell(call, found if wanted == "Warn" else [])
+    return ""
 
 
-def warned(texts: list[str]) -> dict[str, str]:
-    """The header that warns a client, if there is something to warn of."""
-    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
-    return {"warning": ", ".join(f'299 - "{text}"' for text in quoted)} if quoted else {}
+def tell(call: Call, texts: list[str]) -> None:
+    """Tell the client, beside the answer, what it should know."""
+    call.request.notes.setdefault("warnings", []).extend(texts)
 
 
 Mutate = Callable[[Object], Object]
@@ -280,7 +292,7 @@ Mutate = Callable[[Object], Object]
 async def update(call: Call) -> Response:
     """PUT a whole object in place of the stored one."""
     check_options(call, "UpdateOptions")
-    obj, warnings = decode_checked(call)
+    obj = decode_checked(call)
     name = obj["metadata"]["name"] = obj["metadata"].get("name") or call.info.name
     check_name(call, obj)
     place(call, obj["metadata"])
@@ -288,8 +300,8 @@ async def update(call: Call) -> Response:
             and await call.registry.find(call.where, name) is None:
         if obj["metadata"].get("resourceVersion"):
             raise errors.conflict(call.resource.plural, name, invalid_storage(call, obj), call.resource.group)
-        return answer(call, await insert(call, obj), 201, warnings)
-    return answer(call, await change(call, lambda old: copy(obj)), 200, warnings)
+        return answer(call, await insert(call, obj), 201)
+    return answer(call, await change(call, lambda old: copy(obj)))
 
 
 def invalid_storage(call: Call, obj: Object, why: str = "") -> str:
@@ -310,28 +322,42 @@ async def patch(call: Call) -> Response:
     if patcher is None:
         raise errors.unsupported_media_type()
     body = patch_body(call, kind)
-    warnings: dict[str, str] = {}
 
     def apply(old: Object) -> Object:
         patched = patcher(from_stored(call.resource, copy(old)), copy(body), call.resource)
-        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
-            raise errors.bad_request("the patch leaves no object")
-        if (patched.get("kind"), patched.get("apiVersion")) != (call.resource.kind, call.resource.api_version):
-            raise unpatchable(patched, f"converting (v1.{patched.get('kind')}) to (core.{call.resource.kind}): unknown "
-                              "conversion")
-        for error in type_errors(patched, go_types(call.resource)):
-            raise unpatchable(patched, error)
-        patched = as_read(patched, call.resource)
+        check_patched(call, patched, body if kind == STRATEGIC else None)
+        patched = {"kind": call.resource.kind, "apiVersion": call.resource.api_version, **as_read(patched, call.resource)}
+        patched["metadata"] = patched.get("metadata") or {}
         check_name(call, patched)
-        warnings.update(unknown_field_warnings(call, patched))
+        place(call, patched["metadata"])
         return to_stored(call.resource, as_written(patched, call.resource))
-    record = await change(call, apply)
-    return answer(call, record, 200, warnings)
+    return answer(call, await change(call, apply))
+
+
+def check_patched(call: Call, patched: Any, strategic: Object | None) -> None:
+    """Raise ApiError 422 if what a patch leaves is no object of this kind. Of a strategic patch, its own text is told."""
+    told = encode(patched).decode() if strategic is None else go_text(strategic)
+    if not isinstance(patched, dict):
+        raise unpatchable(told, f"json: cannot unmarshal {kind_of(patched)} into Go value of type map[string]interface {{}}")
+    kind, version = (patched.get(field) or getattr(call.resource, name) for field, name in KIND_FIELDS)
+    if why := unfit(call.resource, str(kind), str(version)):
+        raise unpatchable(told, why)
+    for error in (type_errors if strategic is None else restore_errors)(patched, go_types(call.resource)):
+        raise unpatchable(told, error)
+    if wrong := field_mistakes(call, patched):
+        raise unpatchable(told, wrong)
+
+
+KIND_FIELDS = (("kind", "kind"), ("apiVersion", "api_version"))
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
 def check_name(call: Call, obj: Object) -> None:
     """Raise ApiError 400 if the object has another name than its path."""
     name = obj["metadata"].get("name", "")
+    if not name:
+        raise errors.bad_request(f"the name of the object ({call.info.name} based on URL) was undeterminable: name must "
+                                 "be provided")
     if name != call.info.name:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL "
                                  f"({call.info.name})")
@@ -343,19 +369,16 @@ def patch_body(call: Call, kind: str) -> Any:
         body = decode_yaml(call.request.body, None) if kind.endswith("+yaml") else decode_json(call.request.body, None)
     except ApiError:
         raise errors.bad_request("invalid JSON patch") from None
-    if kind == "application/json-patch+json" and not isinstance(body, list):
-        raise errors.bad_request("error decoding patch: json: cannot unmarshal object into Go value of type "
-                                 "jsonpatch.Patch")
-    if kind != "application/json-patch+json" and not isinstance(body, dict):
-        what = "array" if isinstance(body, list) else "string" if isinstance(body, str) else "number"
-        raise errors.bad_request(f"error decoding patch: json: cannot unmarshal {what} into Go value of type "
+    if kind not in ("application/json-patch+json", STRATEGIC) and not isinstance(body, dict):
+        raise errors.bad_request(f"error decoding patch: json: cannot unmarshal {kind_of(body)} into Go value of type "
                                  "map[string]interface {}")
+    call.request.notes["twice"] = twice(call.request.body) if isinstance(body, dict) and kind.endswith("+json") else []
     return body
 
 
-def unpatchable(patched: Object, why: str) -> ApiError:
+def unpatchable(told: str, why: str) -> ApiError:
     """422: what the patch leaves is no object of this kind."""
-    return errors.invalid("", "", [errors.invalid_value("patch", encode(patched).decode(), why)])
+    return errors.invalid("", "", [errors.invalid_value("patch", told, why)])
 
 
 async def change(call: Call, mutate: Mutate, track: Own = tracked) -> Record:
@@ -409,17 +432,18 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
                   call.request)
     await admit(call.server, what)
     refuse_if(call, obj, [*validate_metadata_update(obj, old.obj),
-                          *validate_metadata(obj, call.resource.plural == "namespaces"),
-                          *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource),
-                          *guarded(call, strategy.validate, obj)])
+                          *validate_metadata(obj, call.resource.plural in LABELS),
+                          *guarded(call, strategy.validate, obj),
+                          *guarded(call, strategy.validate_update, obj, old.obj, call.info.subresource)])
     warn(call, obj, old.obj)
     await judge(call.server, what)
     await strategy.begin(call.server, obj, old.obj, call.dry_run)
 
 
 def content(obj: Object) -> Object:
-    """What a generation counts: all that users write, which in most kinds is the spec."""
-    return {field: value for field, value in obj.items() if field not in ("metadata", "status")}
+    """What a generation counts: all that users write, which in most kinds is the spec. A Deployment's notes count, too."""
+    notes = obj["metadata"].get("annotations") or {} if obj["kind"] == "Deployment" else {}
+    return {"notes": notes, **{field: value for field, value in obj.items() if field not in ("metadata", "status")}}
 
 
 async def save(call: Call, obj: Object, old: Record) -> Record | None:

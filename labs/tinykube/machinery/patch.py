@@ -326,11 +326,13 @@ def apply_operation(root: Object, operation: Object) -> None:
 
 def locate(root: Any, pointer: str) -> tuple[Any, Any]:
     """The container and the key or index that a JSON pointer (RFC 6901) ends in."""
-    tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")]
+    before, *tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")]
+    if before:
+        raise ValueError(f"the path {pointer} does not begin with a slash")
     place = root
-    for here in ["", *tokens[1:]][:-1]:
+    for here in ["", *tokens][:-1]:
         place = place[int(here) if isinstance(place, list) else here]
-    last: Any = tokens[-1] if len(tokens) > 1 else ""
+    last: Any = tokens[-1] if tokens else ""
     if not isinstance(place, list):
         return place, last
     index = len(place) if last == "-" else int(last)
