@@ -91,7 +91,8 @@ def example(kind: str, api_version: str, name: str) -> dict[str, Any]:
             "plural": "as", "kind": "A"}, "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
                 "openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}}]}},
         "PodDisruptionBudget": {"spec": {"minAvailable": "50%", "selector": {"matchLabels": labels}}},
-        "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}},
+        "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 3, "scaleTargetRef": {
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}}},
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels}} | specs.get(kind, {})
 

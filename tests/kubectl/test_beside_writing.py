@@ -31,7 +31,8 @@ MORE = [(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<TOKEN>"), (r"\b10\.96\.\d+\.\d+\b", "<A
 # What the genuine server says more: a pattern that is taken out of its words, and why it is not in ours.
 KNOWN = {
     r"(?<=previously negative\)\n)@@ (.*\n)+?(?=exit status)": "a diff of its internal types, which no client ever sees otherwise",
-    r'(?<="Scale", "metadata": \{"creationTimestamp": "<TIME>", )"managedFields": \[.*?\], ': "in a refused patch of a scale, who owns it",
+    r'(?<="Scale", "metadata": \{"creationTimestamp": "<TIME>", )"managedFields": \[.*?\], ':
+        "who owns a scale, which is shown in a refused patch alone",
 }
 
 

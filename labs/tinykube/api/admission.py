@@ -79,6 +79,9 @@ async def priority(server: ApiServer, change: Change) -> None:
     classes, plural, group = server.registry("priorityclasses", "scheduling.k8s.io"), "priorityclasses", "scheduling.k8s.io"
     if change.resource.plural == plural and change.operation == "DELETE" and change.name in SYSTEM_PRIORITIES:
         raise forbidden(plural, change.name, "this is a system priority class and cannot be deleted", group)
+    if change.operation == "UPDATE" and change.resource.plural == "pods" and change.object and change.old:
+        for field in ("priority", "preemptionPolicy"):       # who replaces a pod need not know them
+            change.object["spec"].setdefault(field, change.old["spec"].get(field))
     if change.subresource or not change.object:
         return
     if change.resource.plural == plural and change.object.get("globalDefault"):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 APPLY = "application/apply-patch+yaml"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BEFORE = "before-first-apply"
+REPLICAS = ("f:spec", "f:replicas")
 NULLS: dict[str, Object] = {"Event": {"eventTime": None, "firstTimestamp": None, "lastTimestamp": None}}
 
 
@@ -91,6 +92,8 @@ def own(call: Call, old: Object | None, obj: Object) -> None:
     if old and not owners:               # nobody kept book so far: only an apply starts to
         obj["metadata"].pop("managedFields", None)
         return
+    if part == "scale" and not any(REPLICAS in owned.fields for owned in owners.values()):
+        return                           # nor does a Scale start to, of a number that nobody has said
     old = old or untouched(call)
     try:
         before, after = (bare(from_stored(call.resource, each)) for each in (old, obj))

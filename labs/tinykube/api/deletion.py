@@ -88,9 +88,9 @@ def marked(obj: Object, resource: Resource, options: Object, now: datetime) -> O
 
 def check_preconditions(obj: Object, options: Object, resource: Resource) -> None:
     """Raise ApiError 409 unless the object is the one that the client means."""
-    for field, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+    for field, what, may in (("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")):
         wanted, found = dig(options, "preconditions", field), obj["metadata"].get(field)
         if wanted is not None and wanted != found:
             raise errors.conflict(resource.kind, obj["metadata"]["name"], f"the {what} in the precondition ({wanted}) "
-                                  f"does not match the {what} in record ({found}). The object might have been deleted "
-                                  "and then recreated", resource.group)
+                                  f"does not match the {what} in record ({found}). The object might have been {may}",
+                                  resource.group)

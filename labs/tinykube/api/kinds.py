@@ -369,6 +369,20 @@ def scoped(scope: str) -> tuple[str, ...]:
     return ("pods",) if scope == "BestEffort" else ("pods", *SUMS)
 
 
+class AutoscalerStrategy(StatusStrategy):
+    """Autoscalers: what they scale has a group, but for the one old kind."""
+
+    def validate(self, obj: Object) -> Causes:
+        found, target = super().validate(obj), dig(obj, "spec", "scaleTargetRef", default={})
+        version = target.get("apiVersion") or ""
+        if version.count("/") > 1:
+            why = f"unexpected GroupVersion string: {version}"
+            found.append(errors.invalid_value("spec.scaleTargetRef.apiVersion", version, why))
+        elif "/" not in version and target.get("kind") != "ReplicationController":
+            found.append(errors.invalid_value("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"))
+        return found
+
+
 def hard_causes(name: str, amount: Any, at: str) -> Causes:
     """What is wrong with one line of a quota: its name, or its amount."""
     found: Causes = []
@@ -396,7 +410,7 @@ STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
     ("apps", "deployments"): DeploymentStrategy, ("apps", "replicasets"): TemplateStrategy,
     ("apps", "statefulsets"): StatefulSetStrategy, ("apps", "daemonsets"): DaemonSetStrategy,
     ("apps", "controllerrevisions"): fixed("data"), ("batch", "jobs"): JobStrategy,
-    ("batch", "cronjobs"): CronJobStrategy,
+    ("batch", "cronjobs"): CronJobStrategy, ("autoscaling", "horizontalpodautoscalers"): AutoscalerStrategy,
     ("rbac.authorization.k8s.io", "rolebindings"): BindingStrategy,
     ("rbac.authorization.k8s.io", "clusterrolebindings"): BindingStrategy,
     ("storage.k8s.io", "storageclasses"): fixed("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode",

@@ -90,6 +90,8 @@ def owners_in(entries: Any) -> Owners:
     found: Owners = {}
     for entry in entries or ():
         operation, version = entry["operation"], entry["apiVersion"]
+        if operation not in ("Apply", "Update"):
+            raise ValueError(f"operation of managedFields: {operation} is neither Apply nor Update")
         who = Manager(entry.get("manager", ""), operation, version if operation == "Update" else "",
                       entry.get("subresource", ""))
         found[who] = Owned(frozenset(fields_in(entry["fieldsV1"])), version, entry.get("time") or "")

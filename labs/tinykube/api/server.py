@@ -155,6 +155,8 @@ class ApiServer:
             return await self.fallback(request)
         resource = self.resource(info.group, info.version, info.resource)
         check_scope(info, resource)
+        if request.method == "HEAD":
+            raise method_not_allowed()
         cache = self.cache(resource)
         if cache.task is None and "list" in resource.verbs:
             await cache.start()

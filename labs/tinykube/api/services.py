@@ -132,7 +132,8 @@ async def take_address(server: ApiServer, service: Object, dry_run: bool) -> str
               f"valid IPs is {server.services}"
         raise refused(service, "spec.clusterIPs", [wanted], why)
     while True:
-        address = wanted or str(server.services[server.random.randrange(2, server.services.num_addresses - 1)])
+        number = 0 if dry_run else server.random.randrange(2, server.services.num_addresses - 1)
+        address = wanted or str(server.services[number])
         labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by":
                   "ipallocator.k8s.io"}
         parent = {"group": "", "resource": "services", "namespace": meta.get("namespace", ""), "name": meta["name"]}

@@ -293,13 +293,12 @@ async def update(call: Call) -> Response:
     """PUT a whole object in place of the stored one."""
     check_options(call, "UpdateOptions")
     obj = decode_checked(call)
-    name = obj["metadata"]["name"] = obj["metadata"].get("name") or call.info.name
     check_name(call, obj)
     place(call, obj["metadata"])
     if call.resource.strategy.create_on_update and not call.info.subresource \
-            and await call.registry.find(call.where, name) is None:
+            and await call.registry.find(call.where, call.info.name) is None:
         if obj["metadata"].get("resourceVersion"):
-            raise errors.conflict(call.resource.plural, name, invalid_storage(call, obj), call.resource.group)
+            raise errors.conflict(call.resource.plural, call.info.name, invalid_storage(call, obj), call.resource.group)
         return answer(call, await insert(call, obj), 201)
     return answer(call, await change(call, lambda old: copy(obj)))
 
@@ -349,7 +348,7 @@ def check_patched(call: Call, patched: Any, strategic: Object | None) -> None:
 
 
 KIND_FIELDS = (("kind", "kind"), ("apiVersion", "api_version"))
-STRATEGIC = "application/strategic-merge-patch+json"
+STRATEGIC, OPERATIONS = "application/strategic-merge-patch+json", "application/json-patch+json"
 
 
 def check_name(call: Call, obj: Object) -> None:
@@ -369,10 +368,15 @@ def patch_body(call: Call, kind: str) -> Any:
         body = decode_yaml(call.request.body, None) if kind.endswith("+yaml") else decode_json(call.request.body, None)
     except ApiError:
         raise errors.bad_request("invalid JSON patch") from None
-    if kind not in ("application/json-patch+json", STRATEGIC) and not isinstance(body, dict):
+    if kind not in (OPERATIONS, STRATEGIC) and not isinstance(body, dict):
         raise errors.bad_request(f"error decoding patch: json: cannot unmarshal {kind_of(body)} into Go value of type "
                                  "map[string]interface {}")
-    call.request.notes["twice"] = twice(call.request.body) if isinstance(body, dict) and kind.endswith("+json") else []
+    doubled = twice(call.request.body) if kind.endswith("+json") else []
+    if kind == OPERATIONS and isinstance(body, list):
+        doubled = [f"json patch {text}" for text in doubled] + [
+            f'json patch unknown field "[{at}].{name}"' for at, each in enumerate(body) if isinstance(each, dict)
+            for name in each if name not in ("op", "path", "from", "value")]
+    call.request.notes["twice"] = doubled
     return body
 
 
@@ -426,7 +430,7 @@ async def settle(call: Call, obj: Object, old: Record) -> None:
     meta.pop("selfLink", None)
     meta["resourceVersion"] = was["resourceVersion"]
     guarded(call, strategy.prepare_for_update, obj, old.obj, call.info.subresource)
-    if strategy.counts_generations and content(obj) != content(old.obj):
+    if strategy.counts_generations and call.info.subresource != "status" and content(obj) != content(old.obj):
         meta["generation"] = was.get("generation", 0) + 1
     what = Change("UPDATE", call.resource, call.where, call.info.name, obj, old.obj, call.info.subresource, call.user,
                   call.request)

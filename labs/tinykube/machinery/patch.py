@@ -277,6 +277,7 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "number")
 
 
+MOST_OPERATIONS = 10000                  # more could keep the server busy for long
 REJECTED = "the server rejected our request due to an error in our request"
 
 
@@ -297,6 +298,9 @@ def check_operations(operations: Any) -> None:
     text = "error decoding patch: json: cannot unmarshal {} into Go value of type {}handlers.jsonPatchOp"
     if not isinstance(operations, list):
         raise bad_request(text.format(json_type(operations), "[]"))
+    if len(operations) > MOST_OPERATIONS:
+        raise ApiError(413, "Request entity too large: The allowed maximum operations in a JSON patch is "
+                       f"{MOST_OPERATIONS}, got {len(operations)}", "RequestEntityTooLarge")
     for operation in operations:
         if not isinstance(operation, dict):
             raise bad_request(text.format(json_type(operation), ""))
