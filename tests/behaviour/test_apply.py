@@ -214,14 +214,12 @@ def test_who_was_robbed_meets_a_conflict(apply: Applier) -> None:
 def test_force_is_for_apply_alone(apply: Applier) -> None:
     apply("ann", config(color="red"))
     answer = apply.ns.target.call("PATCH", apply.path(config()), {}, kind=MERGE, force="true")
-    refused(answer, 422, "Invalid", r'PatchOptions\.meta\.k8s\.io "" is invalid: force: Forbidden: may not be specified for non-apply '
-            r"patch")
+    refused(answer, 422, "Invalid", r".* is invalid: force: Forbidden: may not be specified for non-apply patch")
 
 
 def test_apply_needs_a_manager(apply: Applier) -> None:
     answer = apply.ns.target.call("PATCH", apply.path(config()), config(), kind=APPLY)
-    refused(answer, 422, "Invalid", r'PatchOptions\.meta\.k8s\.io "" is invalid: fieldManager: Required value: is required for apply '
-            r"patch")
+    refused(answer, 422, "Invalid", r".* is invalid: fieldManager: Required value: is required for apply patch")
 
 
 def test_a_dry_run_tells_and_keeps_nothing(apply: Applier) -> None:
