@@ -25,12 +25,15 @@ WRITING = Path(__file__).parent / "writing"
 Sides = dict[str, Path]
 # what differs from run to run, beside what test_beside.py takes out
 MORE = [(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<TOKEN>"), (r"\b10\.96\.\d+\.\d+\b", "<ADDRESS>"), (r"\b3[0-2]\d{3}\b", "<PORT>"),
-        (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"), (r"(resourceVersion\"?: ?\"?)\d+", r"\1<RV>"), (r"<invalid>", "<AGE>"),
+        # that a watch was ended together with its client: whether kubectl says so is a matter of milliseconds
+        (r"[EWI]\d{4} [\d:.]+ +\d+ reflector\.go.*\n", ""), (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"),
+        (r"(resourceVersion\"?: ?\"?)\d+", r"\1<RV>"), (r"<invalid>", "<AGE>"),
         (r"(resource version to be 1, was )\d+", r"\1<RV>"), (r'(\\"resourceVersion\\":\\")\d+', r"\1<RV>")]
 
 # What the genuine server says more: a pattern that is taken out of its words, and why it is not in ours.
 KNOWN = {
     r"(?<=previously negative\)\n)@@ (.*\n)+?(?=exit status)": "a diff of its internal types, which no client ever sees otherwise",
+    r"warning: error calculating patch from openapi spec: .*\n": "our OpenAPI v2 has no paths: kubectl does not try again with it",
     r'(?<="Scale", "metadata": \{"creationTimestamp": "<TIME>", )"managedFields": \[.*?\], ':
         "who owns a scale, which is shown in a refused patch alone",
 }
