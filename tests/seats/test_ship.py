@@ -105,7 +105,7 @@ class Crew:
         self.settle("fleet", 24, space)
         assert not [pod for pod in self.pods("fleet", space) if pod["spec"]["containers"][0].get("env")]
         self.ship.stop_node("bee")
-        wait(lambda: {pod["spec"]["nodeName"] for pod in self.pods("fleet", space)} == {"ant"},
+        wait(lambda: {pod["spec"].get("nodeName") for pod in self.pods("fleet", space)} == {"ant"},
              f"all pods on the other node, aboard {self.ship.planks}", PATIENCE)
         self.settle("fleet", 24, space)
         self.ship.start_node("bee")
