@@ -25,6 +25,7 @@ from tinykube.api.keys import EcSigner, Identity
 from tinykube.api.tls import server_tls
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
+from tinykube.client.leader import LeaderElector
 from tinykube.client.rest import Client
 from tinykube.cluster.identities import KUBELET_CLIENT, Guard, to_kubelets
 from tinykube.cluster.parts import ApiPart, Dialer, NodePart
@@ -34,6 +35,7 @@ from tinykube.controllers.manager import Manager
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.runtime.process import ProcessRuntime
+from tinykube.scheduler.config import read
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import Delete, Put
 
@@ -229,8 +231,11 @@ class Ship(ControlPlane):
     @asynccontextmanager
     async def _tiny_scheduler(self) -> AsyncIterator[None]:
         async with HttpTransport.from_access(load(self.kubeconfig_for("scheduler"))) as transport:
-            scheduler = Scheduler(Client(transport, "tinykube-scheduler"), clock=self.clock, random=self.random,
-                                  log=self.eventlog)
+            client, config = Client(transport, "tinykube-scheduler"), read()
+            elector = LeaderElector(client, config.lease[1], "tinykube", clock=self.clock, random=self.random,
+                                    namespace=config.lease[0], times=config.times, log=self.eventlog)
+            scheduler = Scheduler(client, clock=self.clock, random=self.random, log=self.eventlog, config=config,
+                                  elector=elector)
             await scheduler.start()
             try:
                 yield
