@@ -389,9 +389,7 @@ def hard_causes(name: str, amount: Any, at: str) -> Causes:
     if "/" not in name and name not in (*SUMS, *COUNTED, "requests.storage"):
         found = [errors.invalid_value(at, name, why) for why in (
             "must be a standard resource type or fully qualified", "must be a standard resource for quota")]
-    if amount < 0:
-        found.append(errors.invalid_value(at, format_quantity(amount), "must be greater than or equal to 0"))
-    elif name in COUNTED and amount % 1:
+    if name in COUNTED and amount % 1:
         found.append(errors.invalid_value(at, format_quantity(amount), "must be an integer"))
     return found
 
