@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Any, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -65,6 +66,7 @@ class Ship(ControlPlane):
         self.clock, self.random, self.eventlog = SystemClock(), Random(0), EventLog()
         self.nodes: dict[str, NodePart] = {}
         self._stack, self._aboard = ExitStack(), dict[str, AsyncExitStack]()
+        self._hands = Lock()                             # held while planks are moved, and while somebody looks after them
 
     # --- life
 
@@ -83,6 +85,7 @@ class Ship(ControlPlane):
             self._wait_for_namespace()
             for node in self.names:
                 self.start_node(node)
+            self._watchman = self._portal.start_task_soon(self._watch)
         except BaseException:
             self.stop()
             raise
@@ -90,6 +93,8 @@ class Ship(ControlPlane):
 
     def stop(self) -> None:
         """Take out everything, from the top down, and remove the directory. Safe to repeat."""
+        if hasattr(self, "_watchman"):
+            self._watchman.cancel()
         for name in reversed(list(self._aboard)):
             self._leave(name)
         self._stack.close()
@@ -98,9 +103,12 @@ class Ship(ControlPlane):
     def swap(self, seat: str, kind: str) -> None:
         """Change one plank while the others stay where they are. A new store takes over the data of the old one."""
         self._check(seat, kind)
-        old, self.seats[seat] = self.seats[seat], kind
-        if old == kind:
-            return
+        with self._hands:
+            old, self.seats[seat] = self.seats[seat], kind
+            if old != kind:
+                self._change(seat, old, kind)
+
+    def _change(self, seat: str, old: str, kind: str) -> None:
         if seat == "store":
             api = self.seats["api"]
             self._take("api", api)
@@ -109,11 +117,9 @@ class Ship(ControlPlane):
             self._portal.call(self._move, before, self._etcd_url)
             self._take("store", old)
             self._put("api", api)
-            self._revive()
         elif seat == "api":                              # one address: the old one goes before the new one comes
             self._take(seat, old)
             self._put(seat, kind)
-            self._revive()
         else:                                            # the new one stands by until the old one's lease is free
             self._put(seat, kind)
             self._take(seat, old)
@@ -147,16 +153,22 @@ class Ship(ControlPlane):
             self.processes.stop("etcd" if kind == "genuine" else "tiny-store")
             shutil.rmtree(self.directory / ("etcd-data" if kind == "genuine" else "tiny-store"), ignore_errors=True)
         elif kind == "genuine":
-            self.processes.stop(f"kube-{GENUINE[seat]}")
+            self.processes.stop(f"kube-{GENUINE[seat]}", timeout=3)
         else:
             self._leave(seat)
 
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            await asyncio.to_thread(self._revive)
+
     def _revive(self) -> None:
         """Start again who gave up, as a kubelet would: a genuine leader ends when it can't renew its Lease in time."""
-        exits = self.processes.exits()
-        for seat in ("scheduler", "controllers"):
-            if self.seats[seat] == "genuine" and exits.get(f"kube-{GENUINE[seat]}") is not None:
-                self._put(seat, "genuine")
+        with self._hands:
+            exits = self.processes.exits()
+            for seat in ("scheduler", "controllers"):
+                if self.seats[seat] == "genuine" and exits.get(f"kube-{GENUINE[seat]}") is not None:
+                    self._launch(GENUINE[seat])
 
     def _enter(self, name: str, plank: Plank) -> None:
         async def enter() -> AsyncExitStack:
