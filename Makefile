@@ -68,6 +68,10 @@ storages: $(VENV)/.ready-test ## the whole behavior suite with tiny's objects in
 	@$(PY) -m genuine session -- $(PY) -m pytest -n 2 --dist loadgroup -q -rs tests/behaviour \
 	  --storage log --storage grpc --storage etcd
 
+.PHONY: seats
+seats: $(VENV)/.ready-test ## every seat tiny and genuine in turn, in all sixteen combinations of one living cluster (long)
+	@VOYAGE=all $(PY) -m genuine session -- $(PY) -m pytest -q tests/seats/test_ship.py
+
 .PHONY: soak
 soak: $(VENV)/.ready-test ## the chapters ten times in a row with both cores busy (long)
 	@$(BIN)/bookkit soak --times $(or $(TIMES),10)

@@ -1,8 +1,12 @@
-"""Every seat swapped, in every combination, in one living cluster: nothing is lost, and nothing runs twice."""
+"""Every seat swapped, in every combination, in one living cluster: nothing is lost, and nothing runs twice.
+
+`make seats` sails through all sixteen; `make test` through four of them, in each of which other neighbors meet.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -23,8 +27,10 @@ PATIENCE = 120
 SLEEP = ["sh", "-c", "trap exit TERM; while :; do sleep 1 & wait; done"]
 QUICK = [{"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
          for what in ("not-ready", "unreachable")]
-ROUTE = [number ^ number >> 1 for number in range(16)]          # Gray's code: from each to the next, one seat changes
-WHOLE = {0b0000, 0b0111, 0b1111, 0b1000}                        # where a node dies, too, and a namespace goes
+ALL = os.environ.get("VOYAGE") == "all"
+# Gray's code: from each to the next, one seat changes.
+ROUTE = [number ^ number >> 1 for number in range(16)] if ALL else [0b0000, 0b0110, 0b1111, 0b1001]
+WHOLE = {0b0000, 0b0111, 0b1111, 0b1000} if ALL else {0b1111}   # where a node dies, too, and a namespace goes
 
 
 def planks(number: int) -> dict[str, str]:
@@ -125,7 +131,7 @@ def crew() -> Iterator[Crew]:
         yield crew
 
 
-def test_the_voyage_through_all_sixteen(crew: Crew) -> None:
+def test_the_voyage(crew: Crew) -> None:
     anchor = crew.pods("anchor")[0]["metadata"]["uid"]
     for number in ROUTE:
         for seat, kind in planks(number).items():
