@@ -19,6 +19,11 @@ def holds(obj: Object, kind: str) -> bool:
     return bool(said(obj, kind).get("status") == "True")
 
 
+def condition(kind: str, status: str, reason: str, message: str, now: str) -> Object:
+    """A condition that begins now, as pods and Jobs have it."""
+    return {"type": kind, "status": status, "lastProbeTime": now, "lastTransitionTime": now, "reason": reason, "message": message}
+
+
 async def set_condition(client: Client, pod: Object, *conditions: Object, **status: object) -> None:
     """Write conditions (and perhaps more) into a pod's status, if it is still that pod. Others stay as they are."""
     seen = {"observedGeneration": pod["metadata"].get("generation")}

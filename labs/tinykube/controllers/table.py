@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tinykube.controllers.controller import Controller
+from tinykube.controllers.cronjob import CronJobController
 from tinykube.controllers.daemonset import DaemonSetController
 from tinykube.controllers.deployment import DeploymentController
 from tinykube.controllers.disruption import DisruptionController
 from tinykube.controllers.endpoints import EndpointsController, EndpointSliceController
 from tinykube.controllers.garbagecollector import GarbageCollector
+from tinykube.controllers.horizontal import HorizontalController
+from tinykube.controllers.job import JobController
 from tinykube.controllers.namespace import NamespaceController
 from tinykube.controllers.nodeipam import NodeIpamController
 from tinykube.controllers.nodelifecycle import NodeLifecycleController, TaintEvictionController
@@ -20,7 +23,8 @@ from tinykube.controllers.podgc import PodGarbageCollector
 from tinykube.controllers.replicaset import ReplicaSetController, ReplicationController
 from tinykube.controllers.resourcequota import ResourceQuotaController
 from tinykube.controllers.serviceaccount import RootCaPublisher, ServiceAccountController, TokenController
-from tinykube.controllers.statefulset import StatefulSetController
+from tinykube.controllers.statefulset import StatefulSetControllerfrom tinykube.controllers.ttlafterfinished import TtlAfterFinishedController
+from tinykube.controllers.volumebinder import ClaimProtection, VolumeBinder, VolumeProtection
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicationController,
@@ -31,6 +35,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NamespaceController, GarbageCollector, ServiceAccountController, RootCaPublisher, TokenController,
     EndpointsController, EndpointSliceController, NodeLifecycleController, TaintEvictionController, NodeIpamController,
     PodGarbageCollector, DisruptionController, ResourceQuotaController,
+    JobController, TtlAfterFinishedController, CronJobController, HorizontalController,
+    VolumeBinder, ClaimProtection, VolumeProtection,
 )
 
 
