@@ -23,7 +23,8 @@ from tinykube.controllers.podgc import PodGarbageCollector
 from tinykube.controllers.replicaset import ReplicaSetController, ReplicationController
 from tinykube.controllers.resourcequota import ResourceQuotaController
 from tinykube.controllers.serviceaccount import RootCaPublisher, ServiceAccountController, TokenController
-from tinykube.controllers.statefulset import StatefulSetControllerfrom tinykube.controllers.ttlafterfinished import TtlAfterFinishedController
+from tinykube.controllers.statefulset import StatefulSetController
+from tinykube.controllers.ttlafterfinished import TtlAfterFinishedController
 from tinykube.controllers.volumebinder import ClaimProtection, VolumeBinder, VolumeProtection
 
 CONTROLLERS: tuple[type[Controller], ...] = (
