@@ -255,13 +255,14 @@ def entries_for(field: str, values: list[str], cases: list[Seen], name: str) -> 
 WORDS = ["", "-bad-", "Bad_Value", "a b", "x" * 300, "a.b", "a/b", "/a/../b", "1a"]
 NUMBERS = [-1, 0, 70000, 2147483647]
 DOTTED = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
+OPERATOR = "not a valid selector operator"
 PATTERNS = {
     "must not contain dots": f"(?!{DOTTED}$).*", "may not contain '/'": "[^/]*", "must start with a '/'": "/.*",
     "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)": "[-a-z0-9]*",
     "must contain at least one letter (a-z)": ".*[a-z].*", "must not begin or end with a hyphen": "(?!-).*(?<!-)",
     "must be a relative path": "[^/].*", "must not contain '..'": r"(?!(.*/)?\.\.(/|$)).*",
     "must not be greater than 100%": r"(100|\d{1,2})%|.*[^%]|-.*|\D+%", "must not contain '/../'": "(?!.*/\\.\\./).*",
-    "not a valid selector operator": "In|NotIn|Exists|DoesNotExist",
+    OPERATOR: "In|NotIn|Exists|DoesNotExist",
     "must be a domain-prefixed path (such as \"acme.io/foo\")": 
         r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/.+",
     "must not contain consecutive hyphens": "(?!.*--).*", "must be an absolute path": "/.*",
@@ -428,6 +429,9 @@ def rules(server: Server) -> dict[str, list[Object]]:
         for rule in candidates(field, tried):
             for where, kept in fitted(rule, tried, name):
                 table.setdefault(where, []).append(kept)
+    for rule in table.get("core.v1.NodeSelectorRequirement", []):
+        if rule.get("of") == PATTERNS[OPERATOR]:              # nodes are picked by size, too, which the sentence keeps silent
+            rule["of"] += "|Gt|Lt"
     return table
 
 
