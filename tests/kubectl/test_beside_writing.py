@@ -26,7 +26,7 @@ Sides = dict[str, Path]
 # what differs from run to run, beside what test_beside.py takes out
 MORE = [(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<TOKEN>"), (r"\b10\.96\.\d+\.\d+\b", "<ADDRESS>"), (r"\b3[0-2]\d{3}\b", "<PORT>"),
         # that a watch was ended together with its client: whether kubectl says so is a matter of milliseconds
-        (r"[EWI]\d{4} [\d:.]+ +\d+ reflector\.go.*\n", ""), (r"[EWI]\d{4} [\d:.]+ +\d+", "<LOGGED>"),
+        (r"[EWI]\d{4} [\d:.]+ +(\d+|<PORT>) reflector\.go.*\n", ""), (r"[EWI]\d{4} [\d:.]+ +(\d+|<PORT>)", "<LOGGED>"),
         (r"(resourceVersion\"?: ?\"?)\d+", r"\1<RV>"), (r"<invalid>", "<AGE>"),
         (r"(resource version to be 1, was )\d+", r"\1<RV>"), (r'(\\"resourceVersion\\":\\")\d+', r"\1<RV>")]
 
