@@ -220,13 +220,13 @@ class DaemonSetController(PodOwner):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.nodes = self.follow("nodes", self.node_changed, self.node_changed, lambda node: None)
+        self.nodes = self.follow("nodes", self.node_changed, self.node_changed, self.node_changed)
         informer = self.follow("controllerrevisions", lambda one: None, lambda before, after: None, lambda one: None)
         self.revisions = Revisions(self.client, self.resource, informer, HASH)
         self.failed: dict[str, tuple[float, datetime]] = {}      # by DaemonSet and node: the next delay, and until when
 
     def node_changed(self, before: Object, after: Object | None = None) -> None:
-        """A node joined, or changed: those for which it now is another node look. Heartbeats change nothing."""
+        """A node joined, left, or changed: those for which it now is another look. Heartbeats change nothing."""
         for daemonset in list(self.owners.reflector.cache.values()):
             if after is None or belongs(daemonset, before) != belongs(daemonset, after):
                 self.enqueue(daemonset)

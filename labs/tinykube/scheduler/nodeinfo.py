@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from tinykube.machinery.objects import Object, dig, key_of, labels, name, namespace, uid
@@ -25,9 +24,8 @@ def amounts(quantities: Object | None) -> Amounts:
     return {what: number(what, text) for what, text in (quantities or {}).items()}
 
 
-@lru_cache(10_000)
 def number(what: str, text: str) -> int:
-    """One quantity as a number. The same few texts come again and again, so they are remembered."""
+    """One quantity as a number."""
     return milli(text) if what == "cpu" else whole(text)
 
 
