@@ -45,7 +45,7 @@ def served(count: int, version: int) -> Step:
                     for each in work.list("replicasets")}
             notes = work.get("deployments", "web")["metadata"].get("annotations", {})
             revision = notes.get("deployment.kubernetes.io/revision")
-            return (revision == str(version) and sets[revision] == sum(sets.values()) == count and work.status(
+            return (revision == str(version) and sets.get(revision) == sum(sets.values()) == count and work.status(
                 "deployments", replicas=count, updatedReplicas=count, availableReplicas=count)
                 and work.condition("deployments", "web", "Progressing").get("reason") == "NewReplicaSetAvailable")
         work.serve(there, f"{count} pods of revision {version}")

@@ -244,8 +244,9 @@ def test_logs_with_all_flags(tiny: Tiny) -> None:
     assert tiny(*side, "--since=1h").stdout == b"one\ntwo\n"
     assert tiny(*side, "--since-time=2126-01-01T00:00:00Z").stdout == b""
     assert b"previous terminated container" in tiny(*side, "--previous").stderr
-    labelled = tiny("logs", "-l", "app=web", "--all-containers", "--prefix").stdout
-    assert labelled == b"[pod/web/web] web 1 serving on port 8080\n[pod/web/side] one\n[pod/web/side] two\n"
+    labelled = tiny("logs", "-l", "app=web", "--all-containers", "--prefix").stdout    # kubectl takes the containers in any order
+    assert sorted(labelled.splitlines()) == [b"[pod/web/side] one", b"[pod/web/side] two",
+                                             b"[pod/web/web] web 1 serving on port 8080"]
 
 
 def test_logs_are_followed_until_the_container_ends(tiny: Tiny) -> None:

@@ -198,7 +198,12 @@ class Bench:
                 "victims": await self.victims(case, at_least=1 if nominated else 0)}
 
     async def victims(self, case: Case, at_least: int) -> Object:
-        """The placed pods that are being deleted, and the reason that stands in their status."""
+        """The placed pods that are being deleted, and the reason that stands in their status.
+
+        A scheduler throws out one pod after the other, and nothing says which was the last: wait until no more go.
+        """
+        before: Object = {}
+        same = 0
         for _ in range(200):
             gone: Object = {}
             for _, each in case.placed:
@@ -206,8 +211,10 @@ class Bench:
                 if now["metadata"].get("deletionTimestamp"):
                     said = [one for one in now["status"].get("conditions", ()) if one["type"] == "DisruptionTarget"]
                     gone[each["metadata"]["name"]] = [(one["reason"], one["message"].split(":")[1]) for one in said]
-            if len(gone) >= at_least:
+            same = same + 1 if gone == before else 0
+            if len(gone) >= at_least and (same >= 6 or not at_least):
                 return gone
+            before = gone
             await asyncio.sleep(0.05)
         return gone
 

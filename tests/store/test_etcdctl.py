@@ -158,7 +158,7 @@ async def test_when_there_is_no_space_only_what_takes_none_is_done() -> None:
                         ("put /small " + "y" * 60_000, ""), ("alarm list", ""), ("del /small", ""), ("del --prefix /big/0", ""),
                         ("del --prefix /big/", ""), (f"compaction {revision + 3}", ""), ("defrag", ""), ("put /small y", ""),
                         ("alarm disarm", ""), ("alarm list", ""), ("put /small y", ""), ("endpoint health", "")]
-                told.append([(words[:12], code, re.sub(r"deleted|^\d+$|revision \d+", "…", blank(out), flags=re.M), blank(err))
+                told.append([(words[:10], code, re.sub(r"deleted|^\d+$|revision \d+", "…", blank(out), flags=re.M), blank(err))
                              for words, (code, out, err) in [(words, await ctl.say(*words.split(), stdin=stdin))
                                                              for words, stdin in talk]])
     assert told[0] == told[1]
