@@ -26,19 +26,16 @@ from tinykube.api.keys import EcSigner, Identity
 from tinykube.api.tls import server_tls
 from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
-from tinykube.client.leader import LeaderElector
 from tinykube.client.rest import Client
 from tinykube.cluster.identities import KUBELET_CLIENT, Guard, to_kubelets
 from tinykube.cluster.parts import ApiPart, Dialer, NodePart
 from tinykube.cluster.storeseat import etcd_storage
-from tinykube.controllers.accounts import own_accounts
-from tinykube.controllers.manager import Manager
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.runtime.process import ProcessRuntime
-from tinykube.scheduler.config import read
-from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import Delete, Put
+
+from bookkit.planks import tiny_controllers, tiny_scheduler
 
 __all__ = ["KINDS", "SEATS", "Ship"]
 
@@ -240,31 +237,11 @@ class Ship(ControlPlane):
             await dialer.close()
             await storage.aclose()
 
-    @asynccontextmanager
-    async def _tiny_scheduler(self) -> AsyncIterator[None]:
-        async with HttpTransport.from_access(load(self.kubeconfig_for("scheduler"))) as transport:
-            client, config = Client(transport, "tinykube-scheduler"), read()
-            elector = LeaderElector(client, config.lease[1], "tinykube", clock=self.clock, random=self.random,
-                                    namespace=config.lease[0], times=config.times, log=self.eventlog)
-            scheduler = Scheduler(client, clock=self.clock, random=self.random, log=self.eventlog, config=config,
-                                  elector=elector)
-            await scheduler.start()
-            try:
-                yield
-            finally:
-                await scheduler.stop()
+    def _tiny_scheduler(self) -> AbstractAsyncContextManager[None]:
+        return tiny_scheduler(self.kubeconfig_for("scheduler"), self.clock, self.random, self.eventlog)
 
-    @asynccontextmanager
-    async def _controllers(self) -> AsyncIterator[None]:
-        access = load(self.kubeconfig_for("controller-manager"))
-        async with HttpTransport.from_access(access) as own, HttpTransport.from_access(access.anonymous()) as plain:
-            manager = Manager(own_accounts(own, plain, self.clock), "tinykube", clock=self.clock, random=self.random,
-                              log=self.eventlog)
-            await manager.start()
-            try:
-                yield
-            finally:
-                await manager.stop()
+    def _controllers(self) -> AbstractAsyncContextManager[None]:
+        return tiny_controllers(self.kubeconfig_for("controller-manager"), self.clock, self.random, self.eventlog)
 
     @asynccontextmanager
     async def _node(self, node: str) -> AsyncIterator[None]:

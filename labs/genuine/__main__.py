@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     kind = commands.add_parser("kind", help="the shared kind cluster").add_subparsers(required=True)
     for name, run in {"up": _up, "down": _down, "status": _kind_status, "release": _release}.items():
         command = kind.add_parser(name)
-        command.add_argument("name", nargs="?", default="kubernetes-by-hand")
+        command.add_argument("name", nargs="?", default=os.environ.get("KIND_CLUSTER_NAME") or "kubernetes-by-hand")
         command.set_defaults(run=run)
         if name == "up":
             command.add_argument("--nodes", type=int, default=1)

@@ -30,7 +30,7 @@ from genuine.processes import GuardedProcesses, PartFailed
 
 __all__ = ["NAME", "SESSION", "KindCluster", "delete", "kind_cluster", "release", "status"]
 
-NAME = "kubernetes-by-hand"
+NAME = os.environ.get("KIND_CLUSTER_NAME") or "kubernetes-by-hand"  # the variable is kind's own
 SESSION = "KUBERNETES_BY_HAND_SESSION"  # process id of a run that holds what its parts have created
 MARK = "/kind/kubernetes-by-hand"  # a file in the first node: made by this book, from this configuration
 STATE = Path(os.environ.get("KUBERNETES_BY_HAND_STATE") or Path(__file__).resolve().parents[2] / ".state") / "kind"
