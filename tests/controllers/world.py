@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -17,6 +17,7 @@ from tinykube.client.rest import Client
 from tinykube.controllers.controller import Context, Controller
 from tinykube.controllers.owners import deleting
 from tinykube.controllers.pods import is_ready
+from tinykube.controllers.settings import Settings
 from tinykube.machinery.clock import FakeClock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
@@ -53,6 +54,8 @@ class World:
         self.server = new_server(self.storage, clock=self.clock, random=Random(seed), log=self.log)
         self.client = Client(self.server.handle, "world")
         self.sick: Callable[[Object], bool] = lambda pod: False       # which pods never become ready
+        self.verdict: Callable[[Object], str] = lambda pod: "Running"   # what becomes of a pod that runs: it may have ended
+        self.metrics: Callable[[str], Awaitable[list[Object]]] | None = None    # what the pods of a selector use
         self.tasks: set[asyncio.Task[None]] = set()
         self.floor = 0
         self.least: int | None = None          # as soon as `floor` pods of web serve: how many serve at the least from then on
@@ -93,6 +96,8 @@ class World:
                 await self.client.delete("pods", meta["name"], meta["namespace"], grace_seconds=0, uid=meta["uid"])
             elif dig(pod, "status", "phase") == "Pending" and not self.sick(pod):
                 await self.mark(pod, "Running")
+                if (end := self.verdict(pod)) != "Running":
+                    await self.mark(pod, end, "False")
 
     async def mark(self, pod: Object, phase: str, ready: str = "True") -> None:
         """Write a phase into a pod's status."""
@@ -103,8 +108,13 @@ class World:
     @contextlib.asynccontextmanager
     async def controllers(self, kinds: Sequence[type[Controller]], send: Handler | None = None) -> AsyncIterator[dict[str, Any]]:
         """These controllers, as one process would run them; each life of theirs begins with nothing remembered."""
-        client = Client(send or self.server.handle, "controllers")
-        context = Context(lambda account: client, clock=self.clock, random=Random(2), log=self.log)
+        async def answer(request: Request) -> Response:
+            if self.metrics and request.path.startswith("/apis/metrics.k8s.io/"):
+                return Response(200, {"kind": "PodMetricsList", "items": await self.metrics(request.param("labelSelector"))})
+            return await (send or self.server.handle)(request)
+        client = Client(answer, "controllers")
+        context = Context(lambda account: client, clock=self.clock, random=Random(2), log=self.log,
+                          settings=Settings("the authority"))
         made = {kind.name: kind(context) for kind in kinds}
         tasks = [asyncio.create_task(each.run()) for each in made.values()]
         try:

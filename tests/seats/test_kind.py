@@ -78,7 +78,7 @@ class History(Aside):
                                       "app": meta.get("labels", {}).get("app"), "waited": not node}
         known = self.pods[meta["uid"]]
         known["gone"] |= what == "DELETED"
-        if not known["nodes"][-1:] == [node] and (node or known["nodes"]):
+        if known["nodes"][-1:] != [node] and (node or known["nodes"]):
             known["nodes"].append(node)
 
     def of(self, space: str, app: str) -> list[dict[str, Any]]:
@@ -175,11 +175,10 @@ def test_seats_change_hands_while_pods_come_and_go() -> None:
 
 def sail(boarding: Boarding, target: Target, watched: Target, *others: Target) -> None:
     with space(target, LANES[0]), space(target, LANES[1]), space(target, "seats"):
-        history = History(watched)
+        history, before = History(watched), boarding.start().bindings()
         lanes = [Lane(each, name) for each, name in zip(others, LANES, strict=True)]
         witness = {"metadata": {"name": "witness"}, "spec": template("witness", SLEEP)["spec"]}
         born = target.call("POST", "/api/v1/namespaces/seats/pods", witness).json()["metadata"]["uid"]
-        before = boarding.start().bindings()
         for each in (history, *lanes):
             each.thread.start()
         try:
@@ -194,8 +193,9 @@ def sail(boarding: Boarding, target: Target, watched: Target, *others: Target) -
                 each.ended.set()
             for each in lanes:
                 each.thread.join()
-            history.ended.set()              # it looks on for two seconds more
+            history.ended.set()
             history.thread.join()
+            history.round()                  # two seconds more, for what has just happened
         assert not [each.trouble for each in (history, *lanes) if each.trouble]
         judge(history, lanes, boarding.bindings() - before)
         pod = target.call("GET", "/api/v1/namespaces/seats/pods/witness").json()
