@@ -208,8 +208,8 @@ async def one_may_go(w: World) -> bool:
 
 
 async def charged_for_what_is_there(w: World) -> bool:
-    quota = await there(w, "resourcequotas", "few")
-    return bool(dig(quota, "status", "used", default={}) == {"count/configmaps": "2", "pods": "2", "services": "1"})      # kubernetes
+    quota = await there(w, "resourcequotas", "few")             # the one Service is kubernetes
+    return bool(dig(quota, "status", "used", default={}) == {"count/configmaps": "2", "pods": "2", "services": "1"})
 
 
 # --- work that ends

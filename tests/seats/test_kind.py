@@ -175,7 +175,7 @@ def test_seats_change_hands_while_pods_come_and_go() -> None:
 
 def sail(boarding: Boarding, target: Target, watched: Target, *others: Target) -> None:
     with space(target, LANES[0]), space(target, LANES[1]), space(target, "seats"):
-        history, before = History(watched), boarding.start().bindings()
+        history, before = History(watched), boarding.bindings()
         lanes = [Lane(each, name) for each, name in zip(others, LANES, strict=True)]
         witness = {"metadata": {"name": "witness"}, "spec": template("witness", SLEEP)["spec"]}
         born = target.call("POST", "/api/v1/namespaces/seats/pods", witness).json()["metadata"]["uid"]
