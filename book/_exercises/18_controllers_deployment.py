@@ -23,3 +23,14 @@ def revisions(answer: Answer) -> None:
     answer("aab").gives([1, 2], hint="The same template again is no new version.")
     answer("abab").gives([3, 4], hint="Back, and forth again: two ReplicaSets, and the two highest numbers.")
     answer("").gives([], hint="Nothing was ever rolled out.")
+
+
+@exercise
+def is_stuck(answer: Answer) -> None:
+    answer([(0, 0)], 10).gives(False, hint="It has only begun.")
+    answer([(0, 0), (10, 0)], 10).gives(False, hint="Ten seconds are not more than ten.")
+    answer([(0, 0), (11, 0)], 10).gives(True, hint="Eleven seconds without a step forward.")
+    answer([(0, 0), (8, 1), (16, 1)], 10).gives(False, hint="A step forward starts the time anew: only eight seconds have passed since.")
+    answer([(0, 0), (8, 1), (19, 1)], 10).gives(True, hint="Eleven seconds since the last step forward.")
+    answer([(0, 2), (8, 1), (16, 1)], 10).gives(True, hint="A pod that fell over is no step forward.")
+    answer([(0, 2), (5, 1), (9, 2), (16, 2)], 10).gives(False, hint="One came back at nine: that is a step forward, too.")

@@ -30,3 +30,17 @@ def one_for_each_letter(templates: str) -> list[int]:
 def one_for_each_change(templates: str) -> list[int]:
     last = {each: number for number, each in enumerate(templates, 1)}
     return sorted(last.values())
+
+
+@wrong("is_stuck", says="starts the time anew")
+def from_the_beginning(looks: list[tuple[int, int]], seconds: int) -> bool:
+    return looks[-1][0] - looks[0][0] > seconds
+
+
+@wrong("is_stuck", says="is no step forward")
+def any_change(looks: list[tuple[int, int]], seconds: int) -> bool:
+    since = looks[0][0]
+    for before, after in zip(looks, looks[1:], strict=False):
+        if after[1] != before[1]:
+            since = after[0]
+    return looks[-1][0] - since > seconds
