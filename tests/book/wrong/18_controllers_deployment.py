@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil
 
 from bookkit.exercises import wrong
@@ -40,7 +41,7 @@ def from_the_beginning(looks: list[tuple[int, int]], seconds: int) -> bool:
 @wrong("is_stuck", says="is no step forward")
 def any_change(looks: list[tuple[int, int]], seconds: int) -> bool:
     since = looks[0][0]
-    for before, after in zip(looks, looks[1:], strict=False):
+    for before, after in pairwise(looks):
         if after[1] != before[1]:
             since = after[0]
     return looks[-1][0] - since > seconds
