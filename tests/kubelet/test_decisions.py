@@ -131,9 +131,9 @@ def test_conditions_of_a_finished_pod() -> None:
     done = status(pod("Never"), run(EXITED, 0), box=DEAD_BOX)
     assert [(each["type"], each["status"], each["reason"]) for each in done["conditions"]] == [
         ("PodReadyToStartContainers", "False", "PodSandboxNotReady"), ("Initialized", "True", "PodCompleted"),
-        ("Ready", "False", "PodCompleted"), ("ContainersReady", "False", "PodCompleted")]
+        ("Ready", "False", "PodCompleted"), ("ContainersReady", "False", "PodCompleted"), ("PodScheduled", "True", None)]
     failed = status(pod("Never"), run(EXITED, 3), box=DEAD_BOX)
-    assert [each["reason"] for each in failed["conditions"]] == ["PodSandboxNotReady", None, "PodFailed", "PodFailed"]
+    assert [each["reason"] for each in failed["conditions"]] == ["PodSandboxNotReady", None, "PodFailed", "PodFailed", None]
 
 
 def test_transition_times_move_only_with_the_status() -> None:

@@ -52,12 +52,12 @@ async def client_of(plane: ControlPlane, user: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def node(plane: ControlPlane, name: str, directory: Path) -> AsyncIterator[EventLog]:
+async def node(plane: ControlPlane, name: str, directory: Path, manifests: Path | None = None) -> AsyncIterator[EventLog]:
     """A node of ours, with the rights of that node and no others."""
     log, runtime = EventLog(), ProcessRuntime(directory / "run")
     async with client_of(plane, f"node:{name}") as client:
         kubelet = Kubelet(client, name, runtime, capacity={"cpu": "2", "memory": "1Gi", "pods": "10"}, clock=CLOCK,
-                          random=Random(1), log=log, directory=directory)
+                          random=Random(1), log=log, directory=directory, manifests=manifests)
         await kubelet.start()
         try:
             yield log
@@ -218,3 +218,24 @@ async def kubectl(start: list[str], *words: str, stdin: bytes = b"") -> tuple[in
     client = await asyncio.create_subprocess_exec(*start, *words, stdin=-1, stdout=-1, stderr=-1)
     said, _ = await asyncio.wait_for(client.communicate(stdin), 60)
     return client.returncode, said
+
+
+async def test_it_shows_static_pods_as_mirrors(genuine: ControlPlane, tmp_path: Path) -> None:
+    """With the rights of its node alone, on a server that lets nodes create mirrors and nothing else."""
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: main, image: 'box:1'%s}]}\n"
+    (manifests / "web.yaml").write_text((text % ", command: [sleep, '1000']").replace("box", "kubernetes-by-hand/box"))
+    async with client_of(genuine, "admin") as admin, node(genuine, "eel", tmp_path, manifests) as log:
+        first = await until(admin, "web-eel", "Ready")
+        assert first["metadata"]["ownerReferences"] == [{"apiVersion": "v1", "kind": "Node", "name": "eel", "controller": True,
+                                                         "uid": (await admin.get("nodes", "eel"))["metadata"]["uid"]}]
+        assert {each.removeprefix("kubernetes.io/config.") for each in first["metadata"]["annotations"]} == {
+            "hash", "mirror", "seen", "source"}
+        await admin.delete("pods", "web-eel", "default", grace_seconds=30)
+        second = await until(admin, "web-eel", lambda obj: obj and obj["metadata"]["uid"] != first["metadata"]["uid"]
+                             and obj["status"].get("containerStatuses"))
+        assert second["status"]["containerStatuses"] == first["status"]["containerStatuses"]
+        (manifests / "web.yaml").unlink()
+        await until(admin, "web-eel", "deleted")
+        assert [record for record in log.records if "fail" in record["verb"]] == []

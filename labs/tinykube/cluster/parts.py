@@ -87,8 +87,10 @@ class NodePart:
 
     async def start(self, client: Client, random: Random, port: int = 10250) -> None:
         """Start a kubelet; one that was here before has left its pods to it."""
+        manifests = self.directory / "manifests"   # whoever wants static pods makes this directory
         kubelet = Kubelet(client, self.name, self.runtime, capacity=self.capacity, clock=self.clock, random=random,
-                          log=self.log, directory=self.directory, port=port)
+                          log=self.log, directory=self.directory, port=port,
+                          manifests=manifests if manifests.is_dir() else None)
         await kubelet.start()
         handler = KubeletServer(kubelet).handle
         self.answer = Doorkeeper(handler, client, self.name, self.clock).handle if self.guarded else handler

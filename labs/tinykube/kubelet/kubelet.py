@@ -26,6 +26,7 @@ from tinykube.kubelet.node import (
     node_status,
 )
 from tinykube.kubelet.restart import terminal
+from tinykube.kubelet.static import StaticPods, is_mirror
 from tinykube.kubelet.worker import PodWorker
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
@@ -43,7 +44,8 @@ class Kubelet:
 
     def __init__(self, client: Client, name: str, runtime: Runtime, *, capacity: Mapping[str, str], clock: Clock,
                  random: Random, log: EventLog, directory: str | Path, address: str = "127.0.0.1", port: int = 10250,
-                 labels: Mapping[str, str] | None = None, dial: Dial = asyncio.open_connection) -> None:
+                 labels: Mapping[str, str] | None = None, dial: Dial = asyncio.open_connection,
+                 manifests: Path | None = None) -> None:
         self.client, self.name, self.runtime = client, name, runtime
         self.clock, self.random, self.log, self.directory = clock, random, log, Path(directory).absolute()
         self.machine = Machine(name, capacity, f"{runtime.name}://{runtime.version}", address, port, labels)
@@ -51,16 +53,21 @@ class Kubelet:
         self.pods = Reflector(client, "pods", clock=clock, random=random, log=log,
                               field_selector=f"spec.nodeName={name}")
         self.dial = dial                           # to a port of a pod
-        self.node: Object = {}
+        self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
+        self.static = StaticPods(self, manifests)
         self.workers: dict[str, PodWorker] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Take up what the runtime has, register the node, follow its pods. Returns when the node is registered."""
         await self.runtime.start()
-        await self.register()
-        for what in (self.renew_lease(), self.report_node(), self.hear_runtime()):
-            self.tasks.append(asyncio.create_task(self.forever(what), name=f"kubelet {self.name}"))
+        self.begin(self.static.run(), self.hear_runtime())         # these need no api-server
+        try:
+            await self.register()
+        except BaseException:
+            await self.stop()
+            raise
+        self.begin(self.renew_lease(), self.report_node())
         self.pods.start(added=self.pod_seen, updated=lambda _, pod: self.pod_seen(pod), deleted=self.pod_gone)
         await self.pods.wait_synced()
         await self.end_orphans()
@@ -75,6 +82,10 @@ class Kubelet:
         await asyncio.gather(*tasks, *(worker.stop_helpers() for worker in self.workers.values()), return_exceptions=True)
         self.tasks, self.workers = [], {}
         await self.recorder.stop()
+
+    def begin(self, *loops: Coroutine[Any, Any, None]) -> None:
+        """Start some of our loops."""
+        self.tasks += [asyncio.create_task(self.forever(what), name=f"kubelet {self.name}") for what in loops]
 
     async def forever(self, what: Coroutine[Any, Any, None]) -> None:
         """Run one of our loops; an end other than by `stop` would be a fault, and is written down."""
@@ -138,6 +149,8 @@ class Kubelet:
 
     def pod_seen(self, pod: Object) -> None:
         """A pod of ours is new, or has changed: its worker should look."""
+        if is_mirror(pod):
+            return self.static.seen(pod)
         worker = self.workers.get(uid(pod))
         if worker is None:
             if terminal(pod) and "deletionTimestamp" not in pod["metadata"] and "reason" in pod["status"]:
@@ -149,9 +162,11 @@ class Kubelet:
 
     def pod_gone(self, pod: Object) -> None:
         """The api-server has dropped a pod: whatever is left of it has to end."""
-        worker = self.workers.get(uid(pod))
-        if worker:
-            worker.forgotten = True
+        if is_mirror(pod):
+            return self.static.seen(pod)
+        if worker := self.workers.get(uid(pod)):
+            meta = {key: value for key, value in worker.pod["metadata"].items() if key != "deletionTimestamp"}
+            worker.pod, worker.forgotten = {**worker.pod, "metadata": meta}, True      # no more time than it takes
             worker.dirty.set()
 
     async def hear_runtime(self) -> None:

@@ -98,7 +98,7 @@ def failed_init(pod: Object, inits: Sequence[Object]) -> bool:
 
 def conditions(pod: Object, phase: str, inits: list[Object], statuses: list[Object], sandbox: PodSandbox | None,
                now: str) -> list[Object]:
-    """The four conditions that are the kubelet's to set, in the genuine order."""
+    """The conditions that are the kubelet's to set, in the genuine order. That it has a place is said by the scheduler, too."""
     sidecars = {each["name"] for each in pod["spec"].get("initContainers") or [] if is_sidecar(each)}
     unready = [status["name"] for status in [*inits, *statuses]
                if not status["ready"] and (status["name"] in sidecars or status in statuses)]
@@ -111,7 +111,7 @@ def conditions(pod: Object, phase: str, inits: list[Object], statuses: list[Obje
                  "message": f"containers with unready status: [{' '.join(unready)}]"}
     return [condition(pod, kind, what, now) for kind, what in (
         ("PodReadyToStartContainers", place_condition(sandbox)), ("Initialized", initialized(pod, phase, inits, statuses, ended)),
-        ("Ready", gated(pod, ready)), ("ContainersReady", ready))]
+        ("Ready", gated(pod, ready)), ("ContainersReady", ready), ("PodScheduled", {"status": "True"}))]
 
 
 def place_condition(sandbox: PodSandbox | None) -> Object:

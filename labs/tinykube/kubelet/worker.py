@@ -17,6 +17,7 @@ from tinykube.kubelet.prober import Prober
 from tinykube.kubelet.restart import Backoff, Runs, ended, is_sidecar, plan, pretty, terminal
 from tinykube.kubelet.status import Waiting, pod_status, rejected_status
 from tinykube.kubelet.volumes import PLURALS, Volumes
+from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, key_of, name, namespace, timestamp, uid
 from tinykube.machinery.quantity import milli, whole
@@ -59,6 +60,7 @@ class PodWorker:
         self.waiting: dict[str, Waiting] = {}
         self.pull_error = ""
         self.reported: Object = {}
+        self.told = ""                             # the uid of the object that we reported it of
         self.restarts, self.pulls = Backoff(), Backoff()
         self.prober, self.volumes = Prober(self), Volumes(self)
         self.task = asyncio.create_task(self.run(), name=f"pod {key_of(pod)}")
@@ -74,7 +76,7 @@ class PodWorker:
             except (ApiError, CriError, OSError) as error:
                 self.log.add("kubelet", "sync-failed", node=self.kubelet.name, pod=key_of(self.pod), error=str(error))
                 again = LOOK_AGAIN
-            await self.pause(again)
+            await pause(self.clock, self.dirty, again)
         await self.stop_helpers()
         self.kubelet.workers.pop(uid(self.pod), None)
 
@@ -82,17 +84,6 @@ class PodWorker:
         """No more probes, and nothing followed."""
         self.prober.stop()
         await self.volumes.stop()
-
-    async def pause(self, seconds: float) -> None:
-        """Wait until something happens, or for so many seconds if nothing does."""
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.dirty.wait())]
-        if seconds != float("inf"):
-            waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     async def sync(self) -> float | None:
         """One look at the pod. Returns in how many seconds to look again unless something happens; None: never."""
@@ -320,7 +311,7 @@ class PodWorker:
 
     def grace(self) -> float:
         """Seconds between SIGTERM and SIGKILL now: what the deletion says, little for what nobody knows any more."""
-        if self.forgotten or "deletionTimestamp" not in self.pod["metadata"]:
+        if "deletionTimestamp" not in self.pod["metadata"]:
             return LEAST_GRACE
         return max(LEAST_GRACE, float(dig(self.pod, "metadata", "deletionGracePeriodSeconds", default=30)))
 
@@ -376,9 +367,10 @@ class PodWorker:
 
     async def patch(self, status: Object) -> None:
         """PATCH the status as a strategic merge: conditions and addresses merge by their keys, the rest replaces."""
-        if without_times(status) == without_times(self.reported):
+        shown = self.kubelet.static.shown_as(self.pod)
+        if shown is None or (self.told == uid(shown) and without_times(status) == without_times(self.reported)):
             return
-        patch: Object = {"metadata": {"uid": uid(self.pod)}, "status": status}
+        patch: Object = {"metadata": {"uid": uid(shown)}, "status": status}
         try:
             answer = await self.kubelet.client.patch("pods", name(self.pod), patch, namespace(self.pod),
                                                      subresource="status")
@@ -386,7 +378,7 @@ class PodWorker:
             if error.code not in (404, 409):
                 raise
             return
-        self.reported = status
+        self.reported, self.told = status, uid(shown)
         self.pod = {**self.pod, "status": answer.get("status", status)}
         self.log.add("kubelet", "status", node=self.kubelet.name, pod=key_of(self.pod), phase=status["phase"])
 
@@ -407,6 +399,18 @@ class PodWorker:
         """Leave a note for people, who find it in `kubectl describe pod`."""
         self.kubelet.recorder.event({"apiVersion": "v1", "kind": "Pod", **self.pod}, kind, reason, message, where)
         self.log.add("kubelet", "event", node=self.kubelet.name, pod=key_of(self.pod), reason=reason, message=message)
+
+
+async def pause(clock: Clock, event: asyncio.Event, seconds: float) -> None:
+    """Wait until something happens, or for so many seconds if nothing does."""
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait())]
+    if seconds != float("inf"):
+        waits.append(asyncio.ensure_future(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def containers_of(pod: Object) -> dict[str, Object]:
