@@ -1,7 +1,9 @@
 """Static pods: read from files, shown in the api-server, as a genuine 1.37 kubelet was seen to do with the same files."""
+# ruff: noqa: ASYNC240 (the files are few and small)
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,9 +63,8 @@ POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name
     (POD % ("", ", volumes: [{name: v, persistentVolumeClaim: {claimName: q}}]"),
      "static pods may not reference persistentvolumeclaims")])
 def test_what_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError, match="^" + re.escape(said)):
         static_pod(text, "/m/x", "ant", NOW)
-    assert str(refusal.value).startswith(said)
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ async def test_mirrors_of_nobody_are_removed(manifests: Path, tmp_path: Path) ->
         await until(c, running)
         await c.stop_component("kubelet/ant")
         (manifests / "web.yaml").unlink()
-        manifests.rmdir()
+        manifests.rename(tmp_path / "elsewhere")
         await c.start_component("kubelet/ant")
         await c.wait("pod/web-ant deleted", timeout=60)
         with pytest.raises(ApiError):
