@@ -18,6 +18,6 @@ def looks_at_names_only(files: Digests, running: Digests) -> tuple[list[str], li
     return sorted(running.keys() - files.keys()), sorted(files.keys() - running.keys())
 
 
-@wrong("end_and_start", says="sorted")
+@wrong("end_and_start", says="Both lists are sorted")
 def does_not_sort(files: Digests, running: Digests) -> tuple[list[str], list[str]]:
     return [name for name, digest in running.items() if files.get(name) != digest], [name for name in files if name not in running]
