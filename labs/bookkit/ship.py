@@ -28,7 +28,7 @@ from tinykube.client.http import HttpTransport
 from tinykube.client.kubeconfig import load
 from tinykube.client.rest import Client
 from tinykube.cluster.identities import KUBELET_CLIENT, Guard, to_kubelets
-from tinykube.cluster.parts import ApiPart, Dialer, NodePart
+from tinykube.cluster.parts import ApiPart, Dialer, NodePart, audit_log
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
@@ -53,10 +53,14 @@ Stop = Callable[[], Awaitable[Any]]
 
 
 class Ship(ControlPlane):
-    """A control plane of four seats, and some tiny nodes. `Ship(api="genuine")` begins with that plank; `swap` changes one."""
+    """A control plane of four seats, and some tiny nodes. `Ship(api="genuine")` begins with that plank; `swap` changes one.
 
-    def __init__(self, nodes: tuple[str, ...] = ("ant", "bee"), *, timeout: float = 90, **seats: str) -> None:
-        super().__init__(flags=FLAGS, timeout=timeout)
+    Whichever api-server it is, `audit()` has its audit log, at the level `audit`.
+    """
+
+    def __init__(self, nodes: tuple[str, ...] = ("ant", "bee"), *, audit: str = "Metadata", timeout: float = 90,
+                 **seats: str) -> None:
+        super().__init__(audit=audit, flags=FLAGS, timeout=timeout)
         self.seats, self.names = dict.fromkeys(SEATS, "tiny") | seats, nodes
         for seat, kind in self.seats.items():
             self._check(seat, kind)
@@ -229,13 +233,15 @@ class Ship(ControlPlane):
         storage, dialer = etcd_storage(self._etcd_url, **self._store_files()), Dialer(to_kubelets(self.directory))
         mine = Identity(self._server.certificate.read_bytes(), self._server.key.read_bytes())
         guard = Guard(server_tls(mine, self.ca_file.read_bytes()), EcSigner(self._accounts.key.read_bytes()))
-        part = await ApiPart.start(storage, dialer, self._port("apiserver"), self.clock, self.random, self.eventlog, guard)
-        try:
-            yield
-        finally:
-            await part.stop()
-            await dialer.close()
-            await storage.aclose()
+        with audit_log(self.directory / "audit.log") as write:
+            part = await ApiPart.start(storage, dialer, self._port("apiserver"), self.clock, self.random, self.eventlog,
+                                       guard, write, [{"level": self._audit, "omitStages": ["RequestReceived"]}])
+            try:
+                yield
+            finally:
+                await part.stop()
+                await dialer.close()
+                await storage.aclose()
 
     def _tiny_scheduler(self) -> AbstractAsyncContextManager[None]:
         return tiny_scheduler(self.kubeconfig_for("scheduler"), self.clock, self.random, self.eventlog)

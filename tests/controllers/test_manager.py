@@ -7,7 +7,10 @@ from random import Random
 import pytest
 from tinykube.client.rest import Client
 from tinykube.controllers.accounts import LIFE, own_accounts
+from tinykube.controllers.deployment import DeploymentController
+from tinykube.controllers.garbagecollector import GarbageCollector
 from tinykube.controllers.manager import Manager
+from tinykube.controllers.replicaset import ReplicaSetController
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.wire import Handler, Request, Response
 
@@ -90,3 +93,22 @@ async def test_each_controller_fetches_a_token_of_its_own_and_renews_it() -> Non
         assert seen == ["Bearer token-3"] * 3 + ["Bearer token-4", "Bearer token-5"]
         await clients("").get("pods", "a", "default")
         assert asked[-1].startswith("GET"), "the manager's own requests go its own way"
+
+
+async def test_the_garbage_collector_asks_nobody_about_those_whose_owner_is_there() -> None:
+    async with World() as w:
+        asked: list[str] = []
+
+        async def noted(request: Request) -> Response:
+            if request.method == "GET" and request.path.rpartition("/")[2].startswith("web"):
+                asked.append(request.path)
+            return await w.server.handle(request)
+        async with w.controllers([DeploymentController, ReplicaSetController]), w.controllers([GarbageCollector], noted) as made:
+            collector = made["garbage-collector-controller"]
+            await w.client.create("deployments", workload("Deployment", replicas=3), "default")
+            await w.until(lambda: count(w, 3), "three pods")
+            await w.until(lambda: len(collector.places) >= 5 and not collector.queue.dirty, "the collector has seen them")
+            assert asked == [], "each of them has an owner that it knows: there is nothing to ask"
+            await w.client.delete("deployments", "web", "default")
+            await w.until(lambda: count(w, 0), "nothing")
+            assert asked, "before it deletes it asks, as what it knows may be old"

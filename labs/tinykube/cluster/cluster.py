@@ -10,7 +10,8 @@ import builtins
 import secrets
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from tinykube.cluster.identities import (
     node_user,
 )
 from tinykube.cluster.manifests import Manifest, documents
-from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, make_runtime
+from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, audit_log, make_runtime
 from tinykube.cluster.servicerange import ServiceRange
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
@@ -74,7 +75,7 @@ class Cluster:
                  without: Iterable[str] = (), runtime: str | RuntimeFactory = "process", seed: int = 0,
                  clock: Clock | None = None, port: int = 0, directory: str | Path | None = None,
                  data: str | Path | None = None, etcd: str = "", secure: bool = True,
-                 controllers: Iterable[str] = ("*",)) -> None:
+                 controllers: Iterable[str] = ("*",), audit: Sequence[Object] = ()) -> None:
         self.capacities = node_capacities(nodes)
         self.without = set(without)
         unknown = self.without - set(PARTS)
@@ -91,6 +92,7 @@ class Cluster:
         self.storage: Storage = LocalStorage(clock=self.clock)
         self.schedulers: list[Scheduler] = []                          # none, or one
         self.controllers = tuple(controllers)                          # as the genuine option --controllers
+        self.audit, self.trail = audit, ExitStack()                    # rules of an audit policy; the log is audit.log
         self.managers: list[Manager] = []                              # none, or one
         self.proxies: list[Proxy] = []                                 # none, or one: all nodes are this machine
         self.services: ServiceRange | None = None
@@ -187,8 +189,9 @@ class Cluster:
     async def start_api(self) -> Callable[[], Awaitable[None]]:
         """The api-server, on the same store and port as before if it was here before."""
         assert self.services
+        write = self.trail.enter_context(audit_log(self.directory / "audit.log")) if self.audit else None
         self.api = await ApiPart.start(self.storage, self.dialer, self.port, self.clock, self.random("api"), self.log,
-                                       self.identities.guard if self.secure else None, services=str(self.services))
+                                       self.identities.guard if self.secure else None, write, self.audit, str(self.services))
         self.port, self.url = self.api.http.port, self.api.http.url
         if not self.secure:
             write_kubeconfig(self.kubeconfig, self.url)
@@ -202,6 +205,7 @@ class Cluster:
         assert self.api
         api, self.api = self.api, None
         await api.stop()
+        self.trail.close()
 
     async def start_scheduler(self) -> Callable[[], Awaitable[None]]:
         """A scheduler, with a client of its own."""

@@ -6,15 +6,18 @@ Genuine counterpart: the command lines in kubeadm's manifests.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from ssl import SSLContext
 
+import orjson
+
 from tinykube.api import new_server
 from tinykube.api.access import doorkeepers
-from tinykube.api.audit import Write
+from tinykube.api.audit import EVERYTHING, Write
 from tinykube.api.http import Server, serve
 from tinykube.api.server import ApiServer
 from tinykube.client.http import HttpTransport
@@ -50,6 +53,13 @@ def make_runtime(kind: str | RuntimeFactory, node: str, directory: Path, *, keep
     raise ValueError(f"unknown runtime {kind!r}: there are process and docker")
 
 
+@contextmanager
+def audit_log(path: Path) -> Iterator[Write]:
+    """What writes audit events to the end of a file, a line of JSON each, there as soon as it is written."""
+    with path.open("ab", buffering=0) as file:
+        yield lambda event: file.write(orjson.dumps(event) + b"\n")
+
+
 @dataclass
 class ApiPart:
     """An api-server and what serves it to the world."""
@@ -59,11 +69,12 @@ class ApiPart:
 
     @classmethod
     async def start(cls, storage: Storage, dialer: Dialer, port: int, clock: Clock, random: Random, log: EventLog,
-                    guard: Guard | None = None, audit: Write | None = None, services: str = SERVICES) -> ApiPart:
+                    guard: Guard | None = None, audit: Write | None = None, policy: Sequence[Object] = EVERYTHING,
+                    services: str = SERVICES) -> ApiPart:
         """Start the api-server on a storage, and listen; without a guard, to everybody on this machine."""
         server = new_server(storage, clock=clock, random=random, log=log, kubelet=dialer.ask, proxy=dialer.proxy,
                             dial=ask_webhook, services=services,
-                            plugins=[doorkeepers(guard.signer, write=audit)] if guard else [])
+                            plugins=[doorkeepers(guard.signer, write=audit, policy=policy)] if guard else [])
         await server.start()
         if guard:
             await let_ask_kubelets(Client(as_user(server.dispatch, ADMIN), API_SERVER))

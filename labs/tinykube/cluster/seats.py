@@ -17,8 +17,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import orjson
-
 from tinykube.cluster.process import Seat, write_pid
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
@@ -42,7 +40,7 @@ class Surroundings:
 def api_seat(at: Surroundings) -> Main:
     """The api-server with its store, or with an etcd elsewhere, on the port that `up` chose, and connections to the kubelets."""
     from tinykube.cluster.identities import load_guard, to_kubelets
-    from tinykube.cluster.parts import ApiPart, Dialer
+    from tinykube.cluster.parts import ApiPart, Dialer, audit_log
     from tinykube.cluster.storeseat import etcd_storage
     from tinykube.store.directory import open_storage
 
@@ -51,10 +49,9 @@ def api_seat(at: Surroundings) -> Main:
         elsewhere = at.settings.get("etcd")
         storage = etcd_storage(**elsewhere) if elsewhere else open_storage(at.directory / "store", at.clock, at.log)
         dialer = Dialer(to_kubelets(at.directory / "pki"))
-        with (at.directory / "logs" / "audit.jsonl").open("wb", buffering=0) as trail:
+        with audit_log(at.directory / "logs" / "audit.jsonl") as write:
             part = await ApiPart.start(storage, dialer, at.settings["port"], at.clock, at.random, at.log,
-                                       load_guard(at.directory / "pki"),
-                                       lambda event: trail.write(orjson.dumps(event) + b"\n"))
+                                       load_guard(at.directory / "pki"), write)
             yield
             await part.stop()
         await dialer.close()

@@ -100,7 +100,7 @@ class GarbageCollector(Following):
             return await self.orphan(served, obj)
         if waits_for_dependents(obj):
             return await self.release(served, obj)
-        if not going(obj) and owners_of(obj):
+        if not going(obj) and not all(self.stands(each, obj) for each in owners_of(obj)):
             await self.attempt(served, obj)
         return None
 
@@ -154,6 +154,13 @@ class GarbageCollector(Following):
     def dependents(self, owner: str) -> list[Object]:
         """All objects that name this owner."""
         return [obj for informer in self.followed.values() for obj in informer.by("owner", owner)]
+
+    def stands(self, reference: Object, obj: Object) -> bool:
+        """Whether our own picture has an owner who is there to stay: then nobody need be asked."""
+        if reference["uid"] not in self.places:
+            return False
+        owner = self.places[reference["uid"]][1]
+        return namespace(owner) in ("", namespace(obj)) and not waits_for_dependents(owner)
 
     async def attempt(self, served: Served, obj: Object) -> None:
         """Delete an object if all its owners are gone or wait for it; else take off those that are."""
