@@ -34,3 +34,24 @@ def the_lowest_first(wanted: int, there: dict[int, bool]) -> tuple[str, int] | N
             return None
     extra = [number for number in there if number >= wanted]
     return ("delete", min(extra)) if extra else None
+
+
+@wrong("wanted_replicas", says="nothing changes")
+def every_breath(usages: list[int], target: int) -> int:
+    return -(-sum(usages) // target)
+
+
+@wrong("wanted_replicas", says="rounded up, that is five")
+def to_the_nearest(usages: list[int], target: int) -> int:
+    ratio = sum(usages) / (len(usages) * target)
+    return len(usages) if abs(ratio - 1) <= 0.1 else round(ratio * len(usages))
+
+
+@wrong("due", says="only the last is made up for")
+def the_first_missed(times: list[int], last: int, now: int) -> int | None:
+    return next((each for each in times if last < each <= now), None)
+
+
+@wrong("due", says="is still to come")
+def forgets_the_last(times: list[int], last: int, now: int) -> int | None:
+    return max((each for each in times if last <= each <= now), default=None)
