@@ -19,9 +19,11 @@ ARROWS = {
     "controllers": {"machinery", "client"},
     "kubelet": {"machinery", "client", "runtime"},
     "kubectl": {"machinery", "client"},
+    "metrics": {"machinery", "client"},
     "runtime": {"machinery"},
     "network": {"machinery", "client"},
-    "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "runtime", "network"},
+    "cluster": {"machinery", "store", "api", "client", "scheduler", "controllers", "kubelet", "metrics", "runtime",
+                "network"},
 }
 TRANSPORTS = {"api/http.py", "api/tls.py", "api/keys.py", "client/credentials.py", "client/http.py", "kubelet/http.py",
               "runtime/process.py", "store/directory.py", "runtime/docker.py", "runtime/shim.py"}

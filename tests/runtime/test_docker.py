@@ -177,3 +177,13 @@ async def test_without_docker_there_is_a_sentence(tmp_path, monkeypatch):
     with pytest.raises(CriError, match=r"Docker does not answer .* Start it, or use the process runtime"):
         await runtime.start()
     await runtime.close()
+
+
+async def test_what_containers_use(runtime: DockerRuntime, tmp_path: Path) -> None:
+    busy = await run(runtime, tmp_path, "while :; do :; done")
+    async with asyncio.timeout(60):
+        while not (found := await runtime.list_container_stats()) or found[0].cpu < 300_000_000:
+            await asyncio.sleep(0.1)
+    assert [(each.container_id, each.started_at) for each in found] == [(busy.id, busy.started_at)]
+    assert 10_000 < found[0].memory < 100_000_000
+    assert found[0].at > busy.started_at

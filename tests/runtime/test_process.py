@@ -229,3 +229,22 @@ async def test_a_killed_owner_takes_its_pods_along_unless_they_are_to_be_kept(tm
         assert [one.state for one in await heir.list_containers()] == [RUNNING]
         assert await remove_everything(heir) == 1
     await until(lambda: not processes(str(directory)) and (keep or not directory.exists()))
+
+
+async def test_what_containers_use(runtime: ProcessRuntime) -> None:
+    busy = await run(runtime, "(while :; do :; done) & while :; do :; done")
+    idle = await run(runtime, ["sleep", "1000"])
+    over = await run(runtime, "exit 0")
+
+    async def used() -> dict[str, tuple[float, int, int]]:
+        return {each.container_id: (each.at, each.cpu, each.memory) for each in await runtime.list_container_stats()}
+    first = await used()
+    async with asyncio.timeout(60):
+        while (await used())[busy.id][1] < first.get(busy.id, (0, 0, 0))[1] + 500_000_000:      # half a second of work
+            await asyncio.sleep(0.1)
+        while (await runtime.container_status(over.id)).state == RUNNING:
+            await asyncio.sleep(0.1)
+    found = await used()
+    assert found.keys() == {busy.id, idle.id}
+    assert found[idle.id][1] < 200_000_000
+    assert all(100_000 < memory < 100_000_000 for _, _, memory in found.values())

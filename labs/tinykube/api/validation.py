@@ -35,6 +35,13 @@ def label_errors(value: str) -> list[str]:
     return found if LABEL.fullmatch(value) else [*found, LABEL_RULE]
 
 
+def path_segment_errors(value: str) -> list[str]:
+    """What is wrong with a name that only has to fit into a path: those of roles, such as system:node."""
+    if value in (".", ".."):
+        return [f"may not be '{value}'"]
+    return [f"may not contain '{each}'" for each in "/%" if each in value]
+
+
 def validate_metadata(obj: Object, strict_names: bool = False) -> Causes:
     """What is wrong with an object's name, labels and annotations. Nodes' and most names are DNS subdomains."""
     meta = obj["metadata"]
@@ -42,7 +49,8 @@ def validate_metadata(obj: Object, strict_names: bool = False) -> Causes:
     if not meta.get("name"):
         found.append(errors.required("metadata.name", "name or generateName is required"))
     else:
-        wrong = namespace_name_errors(meta["name"]) if strict_names else subdomain_errors(meta["name"])
+        judge = namespace_name_errors if strict_names else subdomain_errors
+        wrong = (path_segment_errors if str(obj.get("apiVersion")).startswith("rbac.") else judge)(meta["name"])
         found += [errors.invalid_value("metadata.name", meta["name"], why) for why in wrong]
     found += validate_labels(meta.get("labels"), "metadata.labels")
     found += validate_annotations(meta.get("annotations") or {})

@@ -32,7 +32,7 @@ from tinykube.cluster.identities import (
     node_user,
 )
 from tinykube.cluster.manifests import Manifest, documents
-from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, audit_log, make_runtime
+from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, audit_log, let_measure, make_runtime
 from tinykube.cluster.servicerange import ServiceRange
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
@@ -45,6 +45,7 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response, User, as_user
+from tinykube.metrics.server import ACCOUNT, RESOLUTION, MetricsServer
 from tinykube.network.proxy import Proxy
 from tinykube.network.userspace import Relay
 from tinykube.scheduler.scheduler import Scheduler
@@ -63,9 +64,13 @@ class InProcess(Dialer):
 
     async def ask(self, node: Object, request: Request) -> Response:
         """Ask the kubelet of a node, as the api-server."""
+        return await self.ask_as(KUBELET_CLIENT, node, request)
+
+    async def ask_as(self, user: User, node: Object, request: Request) -> Response:
+        """Ask the kubelet of a node, as somebody."""
         if name_of(node) not in self.nodes:
             raise ConnectionRefusedError(f"there is no kubelet of {name_of(node)}")
-        return await self.nodes[name_of(node)].handle(replace(request, user=KUBELET_CLIENT))
+        return await self.nodes[name_of(node)].handle(replace(request, user=user))
 
 
 class Cluster:
@@ -95,6 +100,8 @@ class Cluster:
         self.audit, self.trail = audit, ExitStack()                    # rules of an audit policy; the log is audit.log
         self.managers: list[Manager] = []                              # none, or one
         self.proxies: list[Proxy] = []                                 # none, or one: all nodes are this machine
+        self.metrics: list[MetricsServer] = []                         # none, or one
+        self.resolution = RESOLUTION                                   # seconds between two of its rounds
         self.services: ServiceRange | None = None
         self.api: ApiPart | None = None
         self.url = self.ca = ""
@@ -143,12 +150,13 @@ class Cluster:
         await self.stop()
 
     async def start_component(self, name: str) -> None:
-        """Start one part: api, scheduler, controller-manager, proxy, or kubelet/NODE."""
+        """Start one part: api, scheduler, controller-manager, proxy, kubelet/NODE, or metrics-server, which is an extra."""
         if name in self.running:
             raise ValueError(f"{name} runs already")
         part, _, node = name.partition("/")
         starts = {"api": self.start_api, "scheduler": self.start_scheduler,
-                  "controller-manager": self.start_controllers, "proxy": self.start_proxy}
+                  "controller-manager": self.start_controllers, "proxy": self.start_proxy,
+                  "metrics-server": self.start_metrics}
         if part in starts and not node:
             self.running[name] = await starts[part]()
         elif part == "kubelet" and node in self.capacities:
@@ -267,6 +275,23 @@ class Cluster:
         if not self.proxies:
             raise RuntimeError("no proxy is running")
         return self.proxies[0]
+
+    async def start_metrics(self) -> Callable[[], Awaitable[None]]:
+        """A metrics server, which asks the kubelets with the rights of its own account."""
+        await let_measure(self.client)
+        me = account_user(ACCOUNT)
+
+        async def ask(node: Object, request: Request) -> Response:
+            return await self.dialer.ask_as(me, node, request)
+        server = MetricsServer(self.client_of("tinykube-metrics-server", me), ask, clock=self.clock,
+                               random=self.random("metrics-server"), log=self.log, resolution=self.resolution)
+        await server.start()
+        self.metrics.append(server)
+        return self.stop_metrics
+
+    async def stop_metrics(self) -> None:
+        """Stop the metrics server."""
+        await self.metrics.pop().stop()
 
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""

@@ -23,7 +23,7 @@ from tinykube.api.server import ApiServer
 from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
 from tinykube.cluster.dialer import ask_webhook
-from tinykube.cluster.identities import ADMIN, API_SERVER, KUBELET_CLIENT, Guard
+from tinykube.cluster.identities import ADMIN, API_SERVER, KUBELET_CLIENT, Guard, account_user
 from tinykube.cluster.servicerange import SERVICES
 from tinykube.kubelet.auth import Doorkeeper
 from tinykube.kubelet.kubelet import Kubelet
@@ -32,7 +32,8 @@ from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object, dig
-from tinykube.machinery.wire import Handler, Request, Response, as_user
+from tinykube.machinery.wire import Handler, Request, Response, User, as_user
+from tinykube.metrics import server as metrics
 from tinykube.runtime.interface import Runtime, remove_everything
 from tinykube.runtime.process import ProcessRuntime
 from tinykube.store import Storage
@@ -156,12 +157,30 @@ class Dialer:
 
 async def let_ask_kubelets(client: Client) -> None:
     """Give the api-server the right to ask kubelets, and no other; kubeadm does it by a binding, too."""
-    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-               "metadata": {"name": KUBELET_CLIENT.name}, "subjects": [{"kind": "User", "name": KUBELET_CLIENT.name}],
-               "roleRef": {"kind": "ClusterRole", "name": "system:kubelet-api-admin",
-                           "apiGroup": "rbac.authorization.k8s.io"}}
+    await allow(client, KUBELET_CLIENT, "system:kubelet-api-admin")
+
+
+async def let_measure(client: Client) -> None:
+    """Give the metrics server's account the rights that it needs, and no other."""
+    role: Object = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": f"system:{metrics.ACCOUNT}"}, "rules": metrics.RULES}
+    await create_if_missing(client, role)
+    await allow(client, account_user(metrics.ACCOUNT), role["metadata"]["name"])
+
+
+async def allow(client: Client, user: User, role: str) -> None:
+    """Bind a role of the whole cluster to a user."""
+    await create_if_missing(client, {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": role if role.endswith(metrics.ACCOUNT) else user.name},
+        "subjects": [{"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"kind": "ClusterRole", "name": role, "apiGroup": "rbac.authorization.k8s.io"}})
+
+
+async def create_if_missing(client: Client, obj: Object) -> None:
+    """Create an object unless it is there."""
     try:
-        await client.create((await client.resource_of(binding))[0], binding)
+        await client.create((await client.resource_of(obj))[0], obj)
     except ApiError as error:
         if error.reason != "AlreadyExists":
             raise

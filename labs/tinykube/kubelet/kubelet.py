@@ -27,6 +27,7 @@ from tinykube.kubelet.node import (
 )
 from tinykube.kubelet.restart import terminal
 from tinykube.kubelet.static import StaticPods, is_mirror
+from tinykube.kubelet.stats import Accounting
 from tinykube.kubelet.worker import PodWorker
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError
@@ -54,7 +55,7 @@ class Kubelet:
                               field_selector=f"spec.nodeName={name}")
         self.dial = dial                           # to a port of a pod
         self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
-        self.static = StaticPods(self, manifests)
+        self.static, self.accounting = StaticPods(self, manifests), Accounting(self)
         self.workers: dict[str, PodWorker] = {}
         self.tasks: list[asyncio.Task[None]] = []
 

@@ -11,9 +11,11 @@ from datetime import timedelta
 from tinykube.kubelet.forward import FORWARDS, forwarding
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.kubelet.logs import LogOptions, read_log
+from tinykube.kubelet.stats import PROMETHEUS, resource_metrics, summary
 from tinykube.kubelet.streams import PROTOCOLS, Channels, conversation
 from tinykube.kubelet.worker import containers_of
-from tinykube.machinery.objects import Object, name, namespace, parse_time, uid
+from tinykube.machinery.objects import Object, dig, name, namespace, parse_time, uid
+from tinykube.machinery.quantity import whole
 from tinykube.machinery.sockets import choose, offered
 from tinykube.machinery.wire import Request, Response
 from tinykube.runtime.interface import READY, RUNNING, Container, CriError
@@ -36,6 +38,12 @@ class KubeletServer:
             case ["pods"]:
                 pods = list(self.kubelet.pods.cache.values())
                 return Response(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
+            case ["stats", "summary"]:
+                memory = whole(dig(self.kubelet.node, "status", "capacity", "memory", default="0"))
+                return Response(200, summary(self.kubelet.name, await self.kubelet.accounting.measure(), memory))
+            case ["metrics", "resource"]:
+                text = resource_metrics(await self.kubelet.accounting.measure())
+                return Response(200, text.encode(), {"content-type": PROMETHEUS})
             case ["containerLogs", space, pod, container]:
                 return await self.logs(request, space, pod, container)
             case ["exec" | "attach" as what, space, pod, container]:

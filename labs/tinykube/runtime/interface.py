@@ -86,6 +86,17 @@ class ContainerEvent:
     type: str                      # CONTAINER_STARTED_EVENT, CONTAINER_STOPPED_EVENT
 
 
+@dataclass(frozen=True)
+class ContainerStats:
+    """What a running container has used by a moment."""
+
+    container_id: str
+    at: float                      # seconds since 1970, as all times here
+    started_at: float
+    cpu: int                       # thousand-millionths of a second on one CPU, since it started
+    memory: int                    # bytes that can't be taken from it
+
+
 class Streams(Protocol):
     """The other end of a command or a container: somebody who types and reads, or only waits for what is said."""
 
@@ -124,6 +135,9 @@ class Runtime(Protocol):
     async def remove_container(self, container_id: str) -> None: ...
     async def list_containers(self) -> list[Container]: ...
     async def container_status(self, container_id: str) -> Container: ...
+    async def list_container_stats(self) -> list[ContainerStats]:
+        """What the running containers use."""
+
     async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
         """Run a command inside a container; its exit code. Cancelled, it ends the command, too."""
 

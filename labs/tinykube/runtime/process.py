@@ -17,11 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
+
+import psutil
 
 from tinykube.machinery.clock import Clock, SystemClock
 from tinykube.runtime import pipes, shim
@@ -35,6 +37,7 @@ from tinykube.runtime.interface import (
     Container,
     ContainerConfig,
     ContainerEvent,
+    ContainerStats,
     CriError,
     PodSandbox,
     PodSandboxConfig,
@@ -240,6 +243,13 @@ class ProcessRuntime:
     async def container_status(self, container_id: str) -> Container:
         """One container."""
         return self.pod_of(container_id).containers[container_id]
+
+    async def list_container_stats(self) -> list[ContainerStats]:
+        """What the running containers use."""
+        running = [(each, int(self.pods[each.sandbox_id].facts(each.id).get("pid", 0)))
+                   for each in await self.list_containers() if each.state == RUNNING]
+        return await asyncio.to_thread(lambda: [
+            ContainerStats(each.id, time.time(), each.started_at, *use_of(pid)) for each, pid in running if pid])
 
     def image(self, name: str) -> LabImage:
         """A lab image by its name, full or not."""
@@ -461,6 +471,21 @@ class Pod:
                     typed.close()
                     self.command(f"eof {container_id}")
             yield typed.fileno() if typed else -1, screen.fileno() if screen else -1, end
+
+
+def use_of(pid: int) -> tuple[int, int]:
+    """CPU time of a process and all that came from it, in nanoseconds, and the memory that they have now, in bytes.
+
+    Memory that several of them share is counted for each.
+    """
+    seconds, memory = 0.0, 0
+    with suppress(psutil.Error):
+        first = psutil.Process(pid)
+        for each in (first, *first.children(recursive=True)):
+            with suppress(psutil.Error):           # it ended while we counted
+                seconds += sum(each.cpu_times()[:4])       # its own, and that of its children that have ended
+                memory += each.memory_info().rss
+    return round(seconds * 1e9), memory
 
 
 def to_write(path: str, flags: int) -> int:
