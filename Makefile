@@ -80,6 +80,10 @@ soak: $(VENV)/.ready-test ## the chapters ten times in a row with both cores bus
 faults: $(VENV)/.ready-test ## kill the store under load a thousand times, and check what it remembers (ROUNDS=…)
 	@$(PY) -m tests.faults.killed --rounds $(or $(ROUNDS),1000)
 
+.PHONY: day
+day: $(VENV)/.ready-test ## a simulated day with 100 nodes and 1,000 pods, full of failures, from SEED=… (SIZE=hour SEEDS=200 for many shorter ones)
+	@$(PY) -m tests.simulation --size $(or $(SIZE),day) --first $(or $(SEED),0) --seeds $(or $(SEEDS),1)
+
 .PHONY: bench
 bench: $(VENV)/.ready-test ## measure tiny beside genuine, and write the tables of the chapters
 	@$(PY) -m tests.bench

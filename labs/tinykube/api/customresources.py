@@ -112,7 +112,8 @@ class Definitions:
         records = sorted(self.cache.state.values(), key=lambda each: each.obj["metadata"]["creationTimestamp"])
         for record in records:
             await self.settle_one(record, [each.obj for each in records if each.key != record.key])
-        for name in set(self.served) - {each.obj["metadata"]["name"] for each in records}:
+        there = {each.obj["metadata"]["name"] for each in records}
+        for name in [each for each in self.served if each not in there]:
             await self.serve(name, [])
 
     async def settle_one(self, record: Record, others: list[Object]) -> None:

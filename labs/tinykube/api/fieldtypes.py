@@ -70,8 +70,14 @@ def restore_errors(value: Any, place: Typed) -> Iterator[str]:
 GO_KINDS = {dict: "map", list: "slice", str: "string", bool: "bool", int: "int64", float: "float64", type(None): "nil"}
 
 
+DAY_AND_TIME = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3])(:[0-5]\d){2}"      # good, and soon known to be
+USUAL_TIME, USUAL_MICRO = re.compile(f"{DAY_AND_TIME}Z", re.ASCII), re.compile(rf"{DAY_AND_TIME}\.\d{{6}}Z", re.ASCII)
+
+
 def time_errors(text: str, micro: bool = False) -> Iterator[str]:
     """What is wrong with a text that should be a time: the first part that is none, as Go's parser names it."""
+    if (USUAL_MICRO if micro else USUAL_TIME).fullmatch(text):
+        return
     layout, rest, numbers = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00", text, list[int]()
     for part in re.findall(r"\d{4}|\.0+|Z07:00|\d\d|\D", layout):
         form = {"2006": r"\d{4}", "05": r"\d\d(\.\d+)?" if not micro else r"\d\d", "Z07:00": r"Z|[+-]\d\d:\d\d",

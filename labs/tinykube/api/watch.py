@@ -106,7 +106,7 @@ class WatchCache:
         self.state: dict[bytes, Record] = {}
         self.changes: deque[Change] = deque()
         self.revision = self.oldest = 0          # all up to `revision` is known, all since `oldest` is remembered
-        self.watchers: set[Watcher] = set()
+        self.watchers: dict[Watcher, None] = {}                  # in the order in which they came
         self.task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
 
@@ -159,7 +159,7 @@ class WatchCache:
             self.changes.append(change)
             for watcher in self.watchers:
                 watcher.tell(change)
-        self.watchers -= {watcher for watcher in self.watchers if watcher.ended}
+        self.watchers = {watcher: None for watcher in self.watchers if not watcher.ended}
         while len(self.changes) > HISTORY:
             self.oldest = self.changes.popleft().revision
         self.revision = max(self.revision, batch.revision)
@@ -190,7 +190,7 @@ class WatchCache:
             if change.revision > since:
                 watcher.tell(change)
         watcher.patience = len(watcher.lines) + PATIENCE
-        self.watchers.add(watcher)
+        self.watchers[watcher] = None
         return watcher
 
 
@@ -231,6 +231,6 @@ class WatchStream:
 
     async def aclose(self) -> None:
         """Let go of the watcher."""
-        self.cache.watchers.discard(self.watcher)
+        self.cache.watchers.pop(self.watcher, None)
         self.watcher.end()
         self._timer.cancel()

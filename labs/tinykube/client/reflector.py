@@ -145,7 +145,7 @@ class Reflector:
         """Take over a whole collection and tell the handlers how it differs from what we had."""
         before, self.cache = self.cache, items
         self.resource_version, self.failures = version, 0
-        for key in before.keys() - items.keys():
+        for key in [key for key in before if key not in items]:
             self.lost(before[key])
         for key, obj in items.items():
             self.tell(before.get(key), obj)

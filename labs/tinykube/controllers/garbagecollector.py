@@ -108,8 +108,8 @@ class GarbageCollector(Following):
         """Follow each resource that can be listed, watched and deleted; leave those that are gone."""
         found, failed = await preferred_resources(self.client, ("list", "watch", "delete"))
         served = {each.qualified: each for each in found if each.qualified not in IGNORED}
-        handlers = [self.begin(resource, served[resource]) for resource in served.keys() - self.served.keys()]
-        for resource in self.served.keys() - served.keys():
+        handlers = [self.begin(resource, served[resource]) for resource in served if resource not in self.served]
+        for resource in [each for each in self.served if each not in served]:
             if self.served[resource].api_version not in failed:
                 await self.context.drop(resource)
                 del self.served[resource], self.followed[resource]

@@ -277,8 +277,9 @@ class JobController(Following):
 
     def pod_changed(self, before: Object, after: Object) -> None:
         """A pod has changed, or its owner has."""
-        for key in {self.job_of(before), self.job_of(after)} - {""}:
-            self.queue.add(key)
+        for key in (self.job_of(before), self.job_of(after)):
+            if key:
+                self.queue.add(key)
 
     def pod_deleted(self, pod: Object) -> None:
         """A pod is gone."""

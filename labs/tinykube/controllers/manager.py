@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from random import Random
 
-from tinykube.client.leader import LeaderElector
+from tinykube.client.leader import DEFAULT, LeaderElector, Times
 from tinykube.client.rest import Client
 from tinykube.controllers.controller import Context, Controller
 from tinykube.controllers.settings import DEFAULTS, Settings
@@ -25,10 +25,11 @@ class Manager:
     """Leads or waits; while it leads, its controllers run. `clients("")` is its own, `clients(account)` one's own."""
 
     def __init__(self, clients: Callable[[str], Client], identity: str, *, clock: Clock, random: Random, log: EventLog,
-                 controllers: Iterable[str] = ("*",), settings: Settings = DEFAULTS) -> None:
+                 controllers: Iterable[str] = ("*",), settings: Settings = DEFAULTS, times: Times = DEFAULT) -> None:
         self.clients, self.identity, self.clock, self.random, self.log = clients, identity, clock, random, log
         self.kinds, self.settings = selected(controllers), settings
-        self.elector = LeaderElector(clients(""), LEASE, identity, clock=clock, random=random, namespace=SYSTEM, log=log)
+        self.elector = LeaderElector(clients(""), LEASE, identity, clock=clock, random=random, namespace=SYSTEM, log=log,
+                                     times=times)
         self.controllers: dict[str, Controller] = {}        # those that run: none while somebody else leads
         self.task: asyncio.Task[None] | None = None
 

@@ -56,6 +56,7 @@ class Kubelet:
         self.dial = dial                           # to a port of a pod
         self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
         self.static, self.accounting = StaticPods(self, manifests), Accounting(self)
+        self.lease: Object = {}                    # as we wrote it last
         self.workers: dict[str, PodWorker] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -137,16 +138,20 @@ class Kubelet:
             await self.clock.sleep(RENEW_SECONDS)
 
     async def renew_once(self) -> None:
-        """Create our Lease, or write a new time into it."""
+        """Write a new time into our Lease as we wrote it last; look first if somebody else has, and create it if there is none."""
         lease = lease_object(self.node, micro_timestamp(self.clock))
+        with contextlib.suppress(ApiError):
+            if self.lease:
+                self.lease = await self.client.update("leases", {**self.lease, "spec": lease["spec"]}, LEASE_NAMESPACE)
+                return
         try:
             known = await self.client.get("leases", self.name, LEASE_NAMESPACE)
         except ApiError as error:
             if error.code != 404:
                 raise
-            await self.client.create("leases", lease, LEASE_NAMESPACE)
+            self.lease = await self.client.create("leases", lease, LEASE_NAMESPACE)
             return
-        await self.client.update("leases", {**known, "spec": {**known["spec"], **lease["spec"]}}, LEASE_NAMESPACE)
+        self.lease = await self.client.update("leases", {**known, "spec": {**known["spec"], **lease["spec"]}}, LEASE_NAMESPACE)
 
     def pod_seen(self, pod: Object) -> None:
         """A pod of ours is new, or has changed: its worker should look."""

@@ -33,7 +33,7 @@ class Prober:
     def follow(self, specs: Mapping[str, Object], runs: Runs, ip: str) -> None:
         """Probe what runs now; forget what runs no more."""
         running = {run.id: run for history in runs.values() for run in history[-1:] if run.state == RUNNING}
-        for gone in self.tasks.keys() - running.keys():
+        for gone in [key for key in self.tasks if key not in running]:
             self.forget(gone)
         for key, run in running.items():
             if key not in self.tasks and run.config.name in specs:

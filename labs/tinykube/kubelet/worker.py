@@ -61,6 +61,7 @@ class PodWorker:
         self.pull_error = ""
         self.reported: Object = {}
         self.told = ""                             # the uid of the object that we reported it of
+        self.reported_at = 0                       # the version of the pod that our last report made
         self.restarts, self.pulls = Backoff(), Backoff()
         self.prober, self.volumes = Prober(self), Volumes(self)
         self.task = asyncio.create_task(self.run(), name=f"pod {key_of(pod)}")
@@ -368,7 +369,8 @@ class PodWorker:
     async def patch(self, status: Object) -> None:
         """PATCH the status as a strategic merge: conditions and addresses merge by their keys, the rest replaces."""
         shown = self.kubelet.static.shown_as(self.pod)
-        if shown is None or (self.told == uid(shown) and without_times(status) == without_times(self.reported)):
+        if shown is None or (self.told == uid(shown) and without_times(status) == without_times(self.reported)
+                             and not self.contradicted(shown)):
             return
         patch: Object = {"metadata": {"uid": uid(shown)}, "status": status}
         try:
@@ -378,9 +380,15 @@ class PodWorker:
             if error.code not in (404, 409):
                 raise
             return
-        self.reported, self.told = status, uid(shown)
+        self.reported, self.reported_at, self.told = status, version(answer), uid(shown)
         self.pod = {**self.pod, "status": answer.get("status", status)}
         self.log.add("kubelet", "status", node=self.kubelet.name, pod=key_of(self.pod), phase=status["phase"])
+
+    def contradicted(self, shown: Object) -> bool:
+        """Whether somebody has written over what we reported: a controller that took us for dead, for instance."""
+        told = {each["type"]: each["status"] for each in self.reported.get("conditions", [])}
+        there = {each["type"]: each["status"] for each in dig(shown, "status", "conditions", default=[])}
+        return version(shown) > self.reported_at and any(there.get(kind) != status for kind, status in told.items())
 
     async def delete(self) -> None:
         """The second half of a graceful deletion: the pod has stopped, so the object may go, if it is still the same."""
@@ -434,6 +442,11 @@ def remove_log(container: Container) -> None:
 def expand_all(words: list[str] | None, envs: Mapping[str, str]) -> list[str]:
     """Command or arguments with their $(NAME)s replaced."""
     return [expand(word, envs) for word in words or []]
+
+
+def version(pod: Object) -> int:
+    """The resourceVersion of a pod; versions of one pod can be compared."""
+    return int(dig(pod, "metadata", "resourceVersion", default=0))
 
 
 def without_times(status: Object) -> Object:

@@ -57,7 +57,7 @@ class Scheduler:
         self.interested: defaultdict[str, dict[Plugin, None]] = defaultdict(dict)      # kind of change -> rules with a hint
         for kind, plugin in [(kind, each) for profile in self.profiles.values() for each in profile.filters for kind in each.hints]:
             self.interested[kind][plugin] = None
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[asyncio.Task[None], None] = {}
         self.claims_changed, self.slots = asyncio.Event(), asyncio.Semaphore(BINDINGS_AT_ONCE)
         self.next_node = 0
 
@@ -84,8 +84,8 @@ class Scheduler:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the loop, and keep hold of it."""
         task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
 
     async def lead(self) -> None:
         """Decide as long as nobody else does: alone, or whenever the lease is ours."""

@@ -1,0 +1,114 @@
+"""One simulated day: a cluster, a seed, hours full of failures, and after each the question whether all is well again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.simulation.checks import problems
+from tests.simulation.faults import trouble
+from tests.simulation.history import History, clock_time
+from tests.simulation.loop import LoopClock, simulate
+from tests.simulation.workloads import BIG_HOUR, DAY, HOUR, QUARTER, SMALL_DAY, everything
+from tests.simulation.world import World
+
+SIZES = {"quarter": QUARTER, "hour": HOUR, "small-day": SMALL_DAY, "big-hour": BIG_HOUR, "day": DAY}
+PATIENCE = 1800.0             # simulated seconds in which a cluster has to be well again
+STEP = 2.0                    # from look to look
+STEADY = 20.0                 # for so long it has to stay well
+
+
+class Unwell(AssertionError):
+    """A cluster that is not as it should be, with all that is needed to see it again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a day."""
+
+    seed: int
+    digest: str
+    lines: int
+    requests: int
+    told: list[str]
+    recovery: list[float]           # seconds from the end of each trouble until all was well
+
+
+class Day:
+    """A day as it passes."""
+
+    def __init__(self, seed: int, size: str, world: World) -> None:
+        self.seed, self.name, self.size, self.world = seed, size, SIZES[size], world
+        self.recovery: list[float] = []
+
+    async def pass_(self) -> None:
+        """The whole of it."""
+        world, random, clock = self.world, self.world.random("troubles"), self.world.clock
+        await world.start()
+        for resource, obj in everything(self.size):
+            await world.insist(lambda resource=resource, obj=obj: world.admin.create(resource, obj))  # type: ignore[misc]
+        await self.recover("the beginning")
+        end, pause = self.size.hours * 3600, self.size.hours * 3600 / self.size.faults
+        for number in range(self.size.faults):
+            await clock.sleep(max(0.0, min(random.uniform(0, pause), number * pause - clock.monotonic())))
+            await trouble(world, random)
+            await self.recover(world.history.told[-1])
+            while world.later:
+                await world.later.pop()()
+                world.history.tell("… and is back")
+                await self.recover("a machine was back")
+        if clock.monotonic() < end and self.size.hours > 1:
+            await clock.sleep(end - clock.monotonic())
+            await self.recover("the end")
+
+    async def recover(self, why: str) -> None:
+        """Wait until all is well, and stays so. Raises Unwell."""
+        clock, began = self.world.clock, self.world.clock.monotonic()
+        well_since = None
+        while True:
+            found = self.wrong()
+            if found and clock.monotonic() > began + PATIENCE:
+                raise self.unwell(f"not well {PATIENCE:.0f} s after {why}", found)
+            if not found and well_since is None:
+                well_since = clock.monotonic()
+                self.recovery.append(round(well_since - began, 3))
+            elif found and well_since is not None:
+                raise self.unwell(f"well again after {why}, and then not any more", found)
+            if well_since is not None and clock.monotonic() >= well_since + STEADY:
+                self.world.history.tell(f"all is well, {self.recovery[-1]:.0f} s later")
+                return
+            await clock.sleep(STEP)
+
+    def wrong(self) -> list[str]:
+        """What is not as it should be. Raises Unwell at once for what must never be."""
+        faults = [each for machine in self.world.machines.values() for each in machine.runtime.faults]
+        if never := self.world.wrong + faults:
+            raise self.unwell("this must never happen", never)
+        return problems(self.world)
+
+    def unwell(self, what: str, found: list[str]) -> Unwell:
+        """The error that says what is wrong, and how to see it again."""
+        told, log = "\n  ".join(self.world.history.told[-8:]), "\n  ".join(map(str, self.world.log.records[-3:]))
+        listed = "\n  ".join(found[:10])
+        return Unwell(f"seed {self.seed}, at {clock_time(self.world.clock.monotonic())}: {what}\n  {listed}\n"
+                      f"what was done:\n  {told}\nthe log ends:\n  {log}\n"
+                      f"see it again: python -m tests.simulation --size {self.name} --seed {self.seed}")
+
+
+def run_day(seed: int, size: str = "quarter", file: IO[str] | None = None, world: type[World] = World) -> Outcome:
+    """Let a day pass, and say what came of it. Raises Unwell."""
+    async def main(clock: LoopClock) -> Outcome:
+        history = History(clock, file)
+        with tempfile.TemporaryDirectory(prefix=f"day-{os.getpid()}-") as directory:
+            here = world(clock, seed, SIZES[size], Path(directory), history)
+            day = Day(seed, size, here)
+            try:
+                await day.pass_()
+            finally:
+                told = history.digest, history.count
+                await here.stop()
+        return Outcome(seed, *told, here.network.requests, history.told, day.recovery)
+    return simulate(main)

@@ -1,0 +1,58 @@
+"""Two hundred seeds: the cluster is well again after each trouble. The same seed tells the same story, and the judge can say no."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tinykube.controllers.daemonset import DaemonSetController
+from tinykube.controllers.endpoints import EndpointsController
+from tinykube.controllers.replicaset import ReplicaSetController
+from tinykube.kubelet.worker import PodWorker
+
+from tests.simulation.day import Unwell, run_day
+
+ROOT = Path(__file__).parents[2]
+SEEDS, AT_ONCE = 200, 5
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_well_again_after_each_trouble(first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        assert run_day(seed).recovery
+
+
+def history(seed: int, hash_seed: str, file: Path) -> bytes:
+    """The whole history of a quarter of an hour, told by a process of its own."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed), "--log", str(file)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True, capture_output=True)
+    return file.read_bytes()
+
+
+@pytest.mark.timeout(600)
+def test_the_same_seed_tells_the_same_story_to_the_byte(tmp_path: Path) -> None:
+    one, other = (history(3, hash_seed, tmp_path / f"{hash_seed}.txt") for hash_seed in ("1", "2"))
+    assert one == other
+    assert one.count(b"\n") > 1000
+    assert history(4, "1", tmp_path / "four.txt") != one
+
+
+async def nothing(*_: object) -> None:
+    """What a controller does that does nothing."""
+
+
+@pytest.mark.parametrize(("part", "method", "complaint"), [
+    (ReplicaSetController, "manage", "ReplicaSet web-0"),
+    (EndpointsController, "sync", "Endpoints web-0"),
+    (DaemonSetController, "sync", "DaemonSet agent"),
+    (PodWorker, "delete", "is being deleted")])
+def test_a_part_that_does_not_do_its_work_is_found_out(
+        monkeypatch: pytest.MonkeyPatch, part: type, method: str, complaint: str) -> None:
+    monkeypatch.setattr(part, method, nothing)
+    with pytest.raises(Unwell, match=complaint) as found:
+        run_day(5)
+    assert "--size quarter --seed 5" in str(found.value)
