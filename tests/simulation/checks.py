@@ -220,6 +220,8 @@ class Look:
         there = {uid(each) for kind in kinds for each in self.world.objects(kind)}
         for kind in ("pods", "replicasets", "controllerrevisions", "jobs", "endpointslices", "leases"):
             for each in self.world.objects(kind):
+                if deleting(each) and dig(each, "spec", "nodeName", default="") in self.down:
+                    continue                         # nobody there can end it
                 for owner in dig(each, "metadata", "ownerReferences", default=[]):
                     if owner["uid"] not in there:
                         yield f"{kind} {key_of(each)} has an owner that is gone: {owner['kind']} {owner['name']}"
