@@ -51,3 +51,12 @@ def pick(answer: Answer) -> None:
         if first[client] != gone:
             answer(client, [each for each in BACKENDS if each != gone]).gives(
                 first[client], hint=f"{gone} went, and this client was not one of its own. Only its own may move.")
+
+
+@exercise
+def chances(answer: Answer) -> None:
+    answer(1).gives([1.0], hint="One backend: it gets all.")
+    answer(2).gives([0.5, 1.0], hint="Half of all, and then all of the rest.")
+    answer(3).gives([1 / 3, 0.5, 1.0], hint="A third; of the other two thirds a half, which is a third again; and the rest.")
+    answer(0).gives([], hint="No backends, no rules.")
+    answer(4).satisfies(lambda got: len(got) == 4 and got[0] == 0.25 and got[-1] == 1.0, "four rules, from 0.25 to 1.0", hint="The first of four is taken by one connection in four.")

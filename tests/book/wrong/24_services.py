@@ -36,3 +36,13 @@ def by_sorted_place(client: str, backends: list[str]) -> str | None:
 @wrong("pick", says="unevenly")
 def always_the_same(client: str, backends: list[str]) -> str | None:
     return max(backends, default=None)
+
+
+@wrong("chances", says="all of the rest")
+def the_same_for_each(backends: int) -> list[float]:
+    return [1 / backends for _ in range(backends)]
+
+
+@wrong("chances", says="which is a third again")
+def always_a_half(backends: int) -> list[float]:
+    return [0.5] * (backends - 1) + [1.0] * (backends > 0)
