@@ -29,3 +29,13 @@ def writes_needed(answer: Answer) -> None:
     answer(7, 6).gives(1, hint="At 6, the first key would get 7, which the old store has given away.")
     answer(7, 7).gives(0, hint="At 7 the first key gets 8: larger than all that the old store gave.")
     answer(3, 9).gives(0, hint="The new store is far ahead. There is no such thing as fewer than no writes.")
+
+
+@exercise
+def leader(answer: Answer) -> None:
+    lease = {"holder": "old", "renewed": 100, "seconds": 15}
+    answer(lease, 110, ["new"]).gives("old", hint="The Lease is good until 115.")
+    answer(lease, 116, ["new", "newer"]).gives("new", hint="It was not renewed by 115: the first who waits may take it.")
+    answer({**lease, "holder": ""}, 101, ["new"]).gives("new", hint="It was given back: nobody has to wait for its end.")
+    answer(lease, 116, []).gives(None, hint="It has run out, and nobody stands by.")
+    answer(lease, 110, []).gives("old", hint="Nobody stands by, but the holder is still there.")

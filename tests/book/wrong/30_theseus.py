@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 from bookkit.exercises import wrong
 
@@ -25,3 +26,15 @@ def one_too_many(old: int, new: int) -> int:
 @wrong("writes_needed", says="fewer than no writes")
 def the_difference(old: int, new: int) -> int:
     return old - new
+
+
+@wrong("leader", says="nobody has to wait")
+def always_to_the_end(lease: dict[str, Any], now: int, waiting: list[str]) -> str | None:
+    if now <= lease["renewed"] + lease["seconds"]:
+        return str(lease["holder"]) or None
+    return waiting[0] if waiting else None
+
+
+@wrong("leader", says="is good until 115")
+def the_new_one_at_once(lease: dict[str, Any], now: int, waiting: list[str]) -> str | None:
+    return waiting[0] if waiting else str(lease["holder"])
