@@ -22,6 +22,7 @@ from tinykube.runtime.interface import (
     Container,
     ContainerConfig,
     ContainerEvent,
+    ContainerStats,
     CriError,
     PodSandbox,
     PodSandboxConfig,
@@ -151,6 +152,9 @@ class SimulatedRuntime:
         if container_id not in self.containers:
             raise CriError(f"there is no container {container_id}")
         return self.containers[container_id]
+
+    async def list_container_stats(self) -> list[ContainerStats]:
+        return []
 
     async def exec(self, container_id: str, command: list[str], streams: Streams) -> int:
         await self.take_time(0.2)

@@ -14,7 +14,7 @@ from tinykube.machinery.objects import Object, name
 from tests.simulation.checks import problems
 from tests.simulation.history import History
 from tests.simulation.loop import LoopClock, Stuck, simulate
-from tests.simulation.workloads import Size, everything
+from tests.simulation.workloads import Size, everything, template
 from tests.simulation.world import World
 
 SMALL = Size(nodes=2, deployments=(2,), statefulsets=(), hours=0, faults=0, election=Times(60, 40, 10))
@@ -67,6 +67,25 @@ def test_pods_of_a_node_that_was_taken_for_dead_are_ready_again(tmp_path: Path) 
         assert any(not is_ready(pod) for pod in world.objects("pods"))
         world.network.heal("node-001")
         await until_well(world)
+    in_a_small_world(tmp_path, story)
+
+
+def test_a_node_that_was_taken_for_dead_says_at_once_that_it_is_not(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.network.part("node-001")
+        await world.clock.sleep(90)
+        world.network.heal("node-001")
+        await until_well(world, 45)
+    in_a_small_world(tmp_path, story)
+
+
+def test_a_kubelet_knows_its_node_as_people_have_marked_it(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.admin.patch("nodes", "node-001", {"metadata": {"labels": {"disk": "fast"}}})
+        spec = {**template("picky")["spec"], "nodeSelector": {"disk": "fast"}}
+        await world.admin.create("pods", {"metadata": {"name": "picky", "namespace": "default"}, "spec": spec})
+        await world.clock.sleep(10)
+        assert (await world.admin.get("pods", "picky", "default"))["status"]["phase"] == "Running"
     in_a_small_world(tmp_path, story)
 
 

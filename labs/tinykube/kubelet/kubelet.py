@@ -29,10 +29,10 @@ from tinykube.kubelet.restart import terminal
 from tinykube.kubelet.static import StaticPods, is_mirror
 from tinykube.kubelet.stats import Accounting
 from tinykube.kubelet.worker import PodWorker
-from tinykube.machinery.clock import Clock
+from tinykube.machinery.clock import Clock, within
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.eventlog import EventLog
-from tinykube.machinery.objects import Object, micro_timestamp, timestamp, uid
+from tinykube.machinery.objects import Object, dig, micro_timestamp, timestamp, uid
 from tinykube.runtime.interface import Runtime
 
 Dial = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -53,6 +53,8 @@ class Kubelet:
         self.recorder = EventRecorder(client, "kubelet", clock=clock, host=name, log=log)
         self.pods = Reflector(client, "pods", clock=clock, random=random, log=log,
                               field_selector=f"spec.nodeName={name}")
+        self.nodes = Reflector(client, "nodes", clock=clock, random=random, log=log, field_selector=f"metadata.name={name}")
+        self.outdated = asyncio.Event()            # the server says of the node what is not so
         self.dial = dial                           # to a port of a pod
         self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
         self.static, self.accounting = StaticPods(self, manifests), Accounting(self)
@@ -70,6 +72,7 @@ class Kubelet:
             await self.stop()
             raise
         self.begin(self.renew_lease(), self.report_node())
+        self.nodes.start(added=self.node_seen, updated=lambda _, node: self.node_seen(node))
         self.pods.start(added=self.pod_seen, updated=lambda _, pod: self.pod_seen(pod), deleted=self.pod_gone)
         await self.pods.wait_synced()
         await self.end_orphans()
@@ -77,7 +80,7 @@ class Kubelet:
 
     async def stop(self) -> None:
         """Stop watching and reporting. The pods run on."""
-        await self.pods.stop()
+        await asyncio.gather(self.pods.stop(), self.nodes.stop())
         tasks = [*self.tasks, *(worker.task for worker in self.workers.values())]
         for task in tasks:
             task.cancel()
@@ -122,11 +125,24 @@ class Kubelet:
         return await self.client.patch("nodes", self.name, {"status": status}, subresource="status")
 
     async def report_node(self) -> None:
-        """Every five minutes, the whole status; the short sign of life is the lease."""
+        """Every five minutes, and when it is outdated, the whole status; the short sign of life is the lease."""
         while True:
-            await self.clock.sleep(STATUS_SECONDS)
-            with contextlib.suppress(ApiError, OSError):
+            with contextlib.suppress(TimeoutError):
+                await within(self.clock, STATUS_SECONDS, self.outdated.wait())
+            self.outdated.clear()
+            try:
                 self.node = await self.patch_node(self.node)
+            except (ApiError, OSError):
+                self.outdated.set()
+            await self.clock.sleep(RETRY_SECONDS)
+
+    def node_seen(self, node: Object) -> None:
+        """Our Node as the server has it now. If we were taken for dead, it says what is not so: then we report at once."""
+        self.node = node
+        says = {each["type"]: each["status"] for each in dig(node, "status", "conditions", default=[])}
+        ours = node_status(self.machine, timestamp(self.clock))["conditions"]
+        if any(says.get(each["type"]) != each["status"] for each in ours):
+            self.outdated.set()
 
     async def renew_lease(self) -> None:
         """Every ten seconds: we are alive. Who is not heard of for 40 s is taken for dead."""
