@@ -1,10 +1,16 @@
 """The same for the controllers of the cluster itself, of work that ends, and of volumes: they die anywhere, or run twice."""
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
+from tinykube.api.keys import PEM, new_key
+from tinykube.controllers.certificates import Approver, Cleaner, Signer
 from tinykube.controllers.cronjob import CronJobController
 from tinykube.controllers.deployment import DeploymentController
 from tinykube.controllers.disruption import DisruptionController
@@ -332,6 +338,34 @@ def uses(called: str, which: str) -> Act:
         {"name": "data", "persistentVolumeClaim": {"claimName": which}}]})
 
 
+# --- certificates
+
+def request(called: str, signer: str, subject: str, *groups: str) -> Act:
+    parts = [*((NameOID.ORGANIZATION_NAME, group) for group in groups), (NameOID.COMMON_NAME, subject)]
+    built = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(*part) for part in parts]))
+    text = built.sign(new_key(), hashes.SHA256()).public_bytes(PEM)
+    return create("certificatesigningrequests", called, None, spec={
+        "request": base64.b64encode(text).decode(), "signerName": f"kubernetes.io/{signer}",
+        "usages": ["digital signature", "client auth"]})
+
+
+def decide(called: str, verdict: str) -> Act:
+    async def act(w: World) -> None:
+        found = await w.client.get("certificatesigningrequests", called)
+        told = {"type": verdict, "status": "True", "reason": "ByHand", "lastUpdateTime": timestamp(w.clock)}
+        await w.client.update("certificatesigningrequests", {**found, "status": {"conditions": [told]}}, subresource="approval")
+    return act
+
+
+async def signed_and_kept(w: World) -> bool:
+    listed = (await w.client.list("certificatesigningrequests"))["items"]
+    found = {name(each): each["status"] for each in listed if "status" in each}
+    kinds = {each: [told["type"] for told in status.get("conditions", [])] for each, status in found.items()}
+    return (kinds == {"node": ["Approved"], "jane": ["Approved"], "wrong": ["Approved", "Failed"], "no": ["Denied"],
+                      "later": ["Approved"]}
+            and [each for each, status in found.items() if status.get("certificate")] == ["jane", "later", "node"])
+
+
 STORIES: dict[str, Story] = {
     "namespace": Story([NamespaceController], [
         bystander, create("configmaps", "keep"), create("namespaces", "old", None),
@@ -394,6 +428,13 @@ STORIES: dict[str, Story] = {
         together(claim("small", "1Gi"), claim("large", "7Gi")), together(claim("brief", "3Gi"), claim("used", "4Gi")),
         uses("reader", "used"), remove("persistentvolumeclaims", "used"), remove("persistentvolumeclaims", "brief"),
         remove("pods", "reader")], bound_one_to_one),
+    "certificates": Story([Approver, Signer, Cleaner], [
+        bystander, together(*(request(each, "kube-apiserver-client", each) for each in ("jane", "no", "old"))),
+        decide("old", "Approved"), passes(3600),
+        request("node", "kube-apiserver-client-kubelet", "system:node:ant", "system:nodes"),
+        request("later", "kube-apiserver-client-kubelet", "system:node:bee", "system:nodes"),
+        request("wrong", "kubelet-serving", "system:node:ant", "system:nodes"),
+        together(decide("jane", "Approved"), decide("no", "Denied"), decide("wrong", "Approved"))], signed_and_kept),
 }
 
 

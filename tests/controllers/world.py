@@ -12,8 +12,10 @@ from random import Random
 from typing import Any
 
 from tinykube.api import new_server
+from tinykube.api.keys import Authority
 from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
+from tinykube.cluster.signing import Signing
 from tinykube.controllers.controller import Context, Controller
 from tinykube.controllers.owners import deleting
 from tinykube.controllers.pods import is_ready
@@ -56,6 +58,7 @@ class World:
         self.sick: Callable[[Object], bool] = lambda pod: False       # which pods never become ready
         self.verdict: Callable[[Object], str] = lambda pod: "Running"   # what becomes of a pod that runs: it may have ended
         self.metrics: Callable[[str], Awaitable[list[Object]]] | None = None    # what the pods of a selector use
+        self.signing = Signing(Authority(now=self.clock.now()))
         self.tasks: set[asyncio.Task[None]] = set()
         self.floor = 0
         self.least: int | None = None          # as soon as `floor` pods of web serve: how many serve at the least from then on
@@ -111,10 +114,12 @@ class World:
         async def answer(request: Request) -> Response:
             if self.metrics and request.path.startswith("/apis/metrics.k8s.io/"):
                 return Response(200, {"kind": "PodMetricsList", "items": await self.metrics(request.param("labelSelector"))})
+            if request.path.endswith("/subjectaccessreviews"):             # a server without rules: everybody may do everything
+                return Response(201, {"kind": "SubjectAccessReview", "status": {"allowed": True}})
             return await (send or self.server.handle)(request)
         client = Client(answer, "controllers")
         context = Context(lambda account: client, clock=self.clock, random=Random(2), log=self.log,
-                          settings=Settings("the authority"))
+                          settings=Settings("the authority", authority=self.signing))
         made = {kind.name: kind(context) for kind in kinds}
         tasks = [asyncio.create_task(each.run()) for each in made.values()]
         try:

@@ -34,6 +34,7 @@ from tinykube.cluster.identities import (
 from tinykube.cluster.manifests import Manifest, documents
 from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, audit_log, let_measure, make_runtime
 from tinykube.cluster.servicerange import ServiceRange
+from tinykube.cluster.signing import Signing
 from tinykube.cluster.storeseat import etcd_storage
 from tinykube.cluster.waiting import CLUSTER_WIDE, Predicate, parse_reference, wait_for
 from tinykube.controllers.manager import Manager
@@ -240,7 +241,8 @@ class Cluster:
             return self.client_of(f"tinykube-{account or 'controller-manager'}", account_user(account) if account else MANAGER)
         manager = Manager(client, f"tinykube-{self.seed}", clock=self.clock, random=self.random("controllers"),
                           log=self.log, controllers=self.controllers,
-                          settings=Settings(self.identities.authority.certificate.decode()))
+                          settings=Settings(self.identities.authority.certificate.decode(),
+                                            authority=Signing(self.identities.authority)))
         await manager.start()
         self.managers.append(manager)
         return self.stop_controllers

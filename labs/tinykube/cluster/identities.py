@@ -90,8 +90,9 @@ class Identities:
         return ca, (certificate, key)
 
     def save(self, directory: Path) -> None:
-        """Write what the process of an api-server needs. The authority's own key stays with us, and goes with us."""
-        for name, text in (("ca.crt", self.authority.certificate), ("api.crt", self.server.certificate),
+        """Write what the process of an api-server needs, and the authority's key, for the controller that signs."""
+        for name, text in (("ca.crt", self.authority.certificate), ("ca.key", key_pem(self.authority.key)),
+                           ("api.crt", self.server.certificate),
                            ("api.key", self.server.key), ("accounts.key", key_pem(self.guard.signer.key))):
             write_secret(directory / name, text)
         save_pair(directory, KUBELET_CLIENT.name, self.authority.client(KUBELET_CLIENT.name))

@@ -85,8 +85,10 @@ def scheduler_seat(at: Surroundings) -> Main:
 
 def controllers_seat(at: Surroundings) -> Main:
     """The controller manager: the lease and the copies by its own certificate, each controller by its account's token."""
+    from tinykube.api.keys import Authority, Identity
     from tinykube.client.http import HttpTransport
     from tinykube.client.kubeconfig import load
+    from tinykube.cluster.signing import Signing
     from tinykube.controllers.accounts import own_accounts
     from tinykube.controllers.manager import Manager
     from tinykube.controllers.settings import Settings
@@ -94,10 +96,11 @@ def controllers_seat(at: Surroundings) -> Main:
     @asynccontextmanager
     async def main() -> AsyncIterator[None]:
         access = load(at.directory / "pki" / "controller-manager.kubeconfig")
+        files = Identity(*((at.directory / "pki" / f"ca.{end}").read_bytes() for end in ("crt", "key")))
         async with HttpTransport.from_access(access) as own, HttpTransport.from_access(access.anonymous()) as plain:
             manager = Manager(own_accounts(own, plain, at.clock), f"tinykube-{os.getpid()}", clock=at.clock,
                               random=at.random, log=at.log, controllers=at.settings.get("controllers", ["*"]),
-                              settings=Settings((at.directory / "pki" / "ca.crt").read_text()))
+                              settings=Settings(files.certificate.decode(), authority=Signing(Authority(kept=files))))
             await manager.start()
             yield
             await manager.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tinykube.controllers.certificates import Approver, Cleaner, Signer
 from tinykube.controllers.controller import Controller
 from tinykube.controllers.cronjob import CronJobController
 from tinykube.controllers.daemonset import DaemonSetController
@@ -38,6 +39,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     PodGarbageCollector, DisruptionController, ResourceQuotaController,
     JobController, TtlAfterFinishedController, CronJobController, HorizontalController,
     VolumeBinder, ClaimProtection, VolumeProtection,
+    Approver, Signer, Cleaner,
 )
 
 
