@@ -7,9 +7,12 @@ import contextlib
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
 
-from tests.simulation.day import SIZES, Unwell, run_day
+from tests.simulation.day import SIZES, Unwell, judge_days, run_day
+
+TOGETHER = 25                 # days with one beginning
 
 
 def told(seed: int, size: str, log: Path | None) -> int:
@@ -27,17 +30,6 @@ def told(seed: int, size: str, log: Path | None) -> int:
     return 0
 
 
-def judged(seed: int, size: str) -> tuple[bool, str]:
-    """Whether a day went well, and a line about it."""
-    began = time.process_time()
-    try:
-        outcome = run_day(seed, size)
-    except Unwell as error:
-        return False, str(error)
-    return True, (f"seed {seed}: {outcome.requests} requests, {time.process_time() - began:.1f} s of a processor, well again "
-                  f"after {max(outcome.recovery):.0f} s at the most, history {outcome.digest}")
-
-
 def main() -> int:
     """Say of each seed what came of it; 1 if one went wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
@@ -50,9 +42,11 @@ def main() -> int:
     given = parser.parse_args()
     if given.seed is not None:
         return told(given.seed, given.size, given.log)
-    began, failed, seeds = time.perf_counter(), [], range(given.first, given.first + given.seeds)
+    began, failed, seeds = time.perf_counter(), list[int](), range(given.first, given.first + given.seeds)
+    some = max(1, min(TOGETHER, len(seeds) // given.jobs))
+    shares = [seeds[start:start + some] for start in range(0, len(seeds), some)]
     with ProcessPoolExecutor(given.jobs) as pool:
-        for seed, (well, line) in zip(seeds, pool.map(judged, seeds, [given.size] * len(seeds)), strict=True):
+        for seed, well, line in chain.from_iterable(pool.map(judge_days, shares, [given.size] * len(shares))):
             failed += [] if well else [seed]
             print(line, flush=True)
     print(f"{len(seeds)} times {given.size} in {time.perf_counter() - began:.0f} s; went wrong: {failed or 'none'}")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -40,18 +44,22 @@ class Outcome:
 class Day:
     """A day as it passes."""
 
-    def __init__(self, seed: int, size: str, world: World) -> None:
-        self.seed, self.name, self.size, self.world = seed, size, SIZES[size], world
+    def __init__(self, size: str, world: World) -> None:
+        self.seed, self.name, self.size, self.world = 0, size, SIZES[size], world
         self.recovery: list[float] = []
 
-    async def pass_(self) -> None:
-        """The whole of it."""
-        world, random, clock = self.world, self.world.random("troubles"), self.world.clock
-        await world.start()
+    async def begin(self) -> None:
+        """Everything is started, and made, and well. So far all days are the same."""
+        await self.world.start()
         for resource, obj in everything(self.size):
-            await world.insist(lambda resource=resource, obj=obj: world.admin.create(resource, obj))  # type: ignore[misc]
+            await self.world.insist(lambda resource=resource, obj=obj: self.world.admin.create(resource, obj))  # type: ignore[misc]
         await self.recover("the beginning")
-        end, pause = self.size.hours * 3600, self.size.hours * 3600 / self.size.faults
+
+    async def pass_(self, seed: int) -> Outcome:
+        """All the rest, as a seed will have it. Raises Unwell."""
+        self.seed, world, clock = seed, self.world, self.world.clock
+        world.sow(seed)
+        random, end, pause = world.random("troubles"), self.size.hours * 3600, self.size.hours * 3600 / self.size.faults
         for number in range(self.size.faults):
             await clock.sleep(max(0.0, min(random.uniform(0, pause), number * pause - clock.monotonic())))
             await trouble(world, random)
@@ -63,6 +71,7 @@ class Day:
         if clock.monotonic() < end and self.size.hours > 1:
             await clock.sleep(end - clock.monotonic())
             await self.recover("the end")
+        return Outcome(seed, world.history.digest, world.history.count, world.network.requests, world.history.told, self.recovery)
 
     async def recover(self, why: str) -> None:
         """Wait until all is well, and stays so. Raises Unwell."""
@@ -98,17 +107,51 @@ class Day:
                       f"see it again: python -m tests.simulation --size {self.name} --seed {self.seed}")
 
 
-def run_day(seed: int, size: str = "quarter", file: IO[str] | None = None, world: type[World] = World) -> Outcome:
+@contextlib.asynccontextmanager
+async def begun(clock: LoopClock, size: str, file: IO[str] | None = None) -> AsyncIterator[Day]:
+    """A day that has begun well; at its end everything is stopped, and its files are gone."""
+    with tempfile.TemporaryDirectory(prefix=f"day-{os.getpid()}-") as directory:
+        day = Day(size, World(clock, SIZES[size], Path(directory), History(clock, file)))
+        try:
+            await day.begin()
+            yield day
+        finally:
+            await day.world.stop()
+
+
+def run_day(seed: int, size: str = "quarter", file: IO[str] | None = None) -> Outcome:
     """Let a day pass, and say what came of it. Raises Unwell."""
     async def main(clock: LoopClock) -> Outcome:
-        history = History(clock, file)
-        with tempfile.TemporaryDirectory(prefix=f"day-{os.getpid()}-") as directory:
-            here = world(clock, seed, SIZES[size], Path(directory), history)
-            day = Day(seed, size, here)
-            try:
-                await day.pass_()
-            finally:
-                told = history.digest, history.count
-                await here.stop()
-        return Outcome(seed, *told, here.network.requests, history.told, day.recovery)
+        async with begun(clock, size, file) as day:
+            return await day.pass_(seed)
     return simulate(main)
+
+
+def judge_days(seeds: Iterable[int], size: str = "quarter") -> list[tuple[int, bool, str]]:
+    """Seed, whether its day went well, and what there is to say. All days have one beginning: a child takes it from there."""
+    async def main(clock: LoopClock) -> list[tuple[int, bool, str]]:
+        async with begun(clock, size) as day:
+            return [(seed, *(await in_a_child(day, seed))) for seed in seeds]
+    return simulate(main)
+
+
+async def in_a_child(day: Day, seed: int) -> tuple[bool, str]:
+    """Let a day pass in a copy of this process, to which nothing happens."""
+    reader, writer = os.pipe()
+    if child := os.fork():
+        os.close(writer)
+        with open(reader, encoding="utf-8") as said:
+            text = said.read()
+        return os.waitpid(child, 0)[1] == 0, text                  # noqa: ASYNC222 - simulated time can wait
+    status, text = 1, f"seed {seed}: the process of this day has ended"
+    try:
+        asyncio._set_running_loop(day.world.clock.loop)             # which does not run in a child, by itself
+        began = time.process_time()
+        outcome = await day.pass_(seed)
+        status, text = 0, (f"seed {seed}: {outcome.requests} requests, {time.process_time() - began:.1f} s of a processor, well "
+                           f"again after {max(outcome.recovery):.0f} s at the most, history {outcome.digest}")
+    except BaseException as error:
+        text = str(error) if isinstance(error, Unwell) else f"seed {seed}: {type(error).__name__}: {error}"
+    finally:
+        os.write(writer, text.encode()[:60_000])
+        os._exit(status)

@@ -23,7 +23,7 @@ SMALL = Size(nodes=2, deployments=(2,), statefulsets=(), hours=0, faults=0, elec
 def in_a_small_world(directory: Path, story: Callable[[World], Awaitable[None]]) -> None:
     """A cluster in which all is well, and what happens then."""
     async def main(clock: LoopClock) -> None:
-        world = World(clock, 1, SMALL, directory, History(clock))
+        world = World(clock, SMALL, directory, History(clock))
         try:
             await world.start()
             for resource, obj in everything(SMALL):

@@ -38,6 +38,7 @@ from tests.simulation.workloads import Size
 T = TypeVar("T")
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "30"}
 PREFIXES = {each.plural: each.prefix for each in RESOURCES}
+BEGINNING = 0                   # the seed of the time before the first trouble, whatever seed comes then
 TAINTS_ARE_TAKEN = ("TaintNodesByCondition",)
 
 
@@ -72,8 +73,9 @@ class Process:
 class World:
     """Store, api-server, scheduler, controllers, and machines with kubelets, in one loop, and all ways to hurt them."""
 
-    def __init__(self, clock: LoopClock, seed: int, size: Size, directory: Path, history: History) -> None:
-        self.clock, self.seed, self.directory, self.history = clock, seed, directory, history
+    def __init__(self, clock: LoopClock, size: Size, directory: Path, history: History) -> None:
+        self.clock, self.seed, self.directory, self.history = clock, BEGINNING, directory, history
+        self.lots: dict[str, Random] = {}                            # by whose they are
         self.log = EventLog(clock, limit=2000)
         self.storage = RecordingStorage(clock, history, self.random("store"))
         self.storage.guards.append(self.guard)
@@ -90,7 +92,13 @@ class World:
 
     def random(self, who: str) -> Random:
         """A source of randomness of one's own."""
-        return Random(f"{self.seed}/{who}")
+        return self.lots.setdefault(who, Random(f"{self.seed}/{who}"))
+
+    def sow(self, seed: int) -> None:
+        """From now on, everybody's lots are those of a seed."""
+        self.seed = seed
+        for who, lots in self.lots.items():
+            lots.seed(f"{seed}/{who}")
 
     def objects(self, plural: str) -> Iterator[Object]:
         """The objects of a resource, as they are in the store."""
