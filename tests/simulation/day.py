@@ -17,7 +17,7 @@ from tests.simulation.faults import trouble
 from tests.simulation.history import History, clock_time
 from tests.simulation.loop import LoopClock, simulate
 from tests.simulation.workloads import BIG_HOUR, DAY, HOUR, QUARTER, SMALL_DAY, everything
-from tests.simulation.world import World
+from tests.simulation.world import BEGINNING, World
 
 SIZES = {"quarter": QUARTER, "hour": HOUR, "small-day": SMALL_DAY, "big-hour": BIG_HOUR, "day": DAY}
 PATIENCE = 1800.0             # simulated seconds in which a cluster has to be well again
@@ -44,8 +44,8 @@ class Outcome:
 class Day:
     """A day as it passes."""
 
-    def __init__(self, size: str, world: World) -> None:
-        self.seed, self.name, self.size, self.world = 0, size, SIZES[size], world
+    def __init__(self, seed: int, size: str, world: World) -> None:
+        self.seed, self.name, self.size, self.world = seed, size, SIZES[size], world
         self.recovery: list[float] = []
 
     async def begin(self) -> None:
@@ -108,10 +108,10 @@ class Day:
 
 
 @contextlib.asynccontextmanager
-async def begun(clock: LoopClock, size: str, file: IO[str] | None = None) -> AsyncIterator[Day]:
+async def begun(clock: LoopClock, seed: int, size: str, file: IO[str] | None = None) -> AsyncIterator[Day]:
     """A day that has begun well; at its end everything is stopped, and its files are gone."""
     with tempfile.TemporaryDirectory(prefix=f"day-{os.getpid()}-") as directory:
-        day = Day(size, World(clock, SIZES[size], Path(directory), History(clock, file)))
+        day = Day(seed, size, World(clock, SIZES[size], Path(directory), History(clock, file)))
         try:
             await day.begin()
             yield day
@@ -122,7 +122,7 @@ async def begun(clock: LoopClock, size: str, file: IO[str] | None = None) -> Asy
 def run_day(seed: int, size: str = "quarter", file: IO[str] | None = None) -> Outcome:
     """Let a day pass, and say what came of it. Raises Unwell."""
     async def main(clock: LoopClock) -> Outcome:
-        async with begun(clock, size, file) as day:
+        async with begun(clock, seed, size, file) as day:
             return await day.pass_(seed)
     return simulate(main)
 
@@ -130,7 +130,7 @@ def run_day(seed: int, size: str = "quarter", file: IO[str] | None = None) -> Ou
 def judge_days(seeds: Iterable[int], size: str = "quarter") -> list[tuple[int, bool, str]]:
     """Seed, whether its day went well, and what there is to say. All days have one beginning: a child takes it from there."""
     async def main(clock: LoopClock) -> list[tuple[int, bool, str]]:
-        async with begun(clock, size) as day:
+        async with begun(clock, BEGINNING, size) as day:
             return [(seed, *(await in_a_child(day, seed))) for seed in seeds]
     return simulate(main)
 
@@ -140,7 +140,7 @@ async def in_a_child(day: Day, seed: int) -> tuple[bool, str]:
     reader, writer = os.pipe()
     if child := os.fork():
         os.close(writer)
-        with open(reader, encoding="utf-8") as said:
+        with os.fdopen(reader, encoding="utf-8") as said:
             text = said.read()
         return os.waitpid(child, 0)[1] == 0, text                  # noqa: ASYNC222 - simulated time can wait
     status, text = 1, f"seed {seed}: the process of this day has ended"

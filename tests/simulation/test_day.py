@@ -39,7 +39,7 @@ def history(seed: int, hash_seed: str, file: Path) -> bytes:
 def test_the_same_seed_tells_the_same_story_to_the_byte(tmp_path: Path) -> None:
     one, other = (history(3, hash_seed, tmp_path / f"{hash_seed}.txt") for hash_seed in ("1", "2"))
     assert one == other
-    assert one.count(b"\n") > 1000
+    assert one.count(b"\n") > 500
     assert history(4, "1", tmp_path / "four.txt") != one
 
 
