@@ -13,6 +13,7 @@ from tinykube.controllers.endpoints import EndpointsController
 from tinykube.controllers.replicaset import ReplicaSetController
 from tinykube.kubelet.worker import PodWorker
 
+from tests.simulation import day
 from tests.simulation.day import Unwell, run_day
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,7 @@ async def nothing(*_: object) -> None:
 def test_a_part_that_does_not_do_its_work_is_found_out(
         monkeypatch: pytest.MonkeyPatch, part: type, method: str, complaint: str) -> None:
     monkeypatch.setattr(part, method, nothing)
+    monkeypatch.setattr(day, "PATIENCE", 120.0)
     with pytest.raises(Unwell, match=complaint) as found:
         run_day(5)
     assert "--size quarter --seed 5" in str(found.value)
