@@ -19,6 +19,7 @@ from random import SystemRandom
 from tinykube.cluster.capacity import node_capacities
 from tinykube.cluster.process import Seat
 from tinykube.cluster.storeseat import add_client_options, add_command, client_settings
+from tinykube.kubelet.eviction import thresholds
 from tinykube.machinery.clock import SystemClock
 
 CONTROL_PLANE = ("api", "scheduler", "controller-manager")
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--nodes", "-n", type=int, help="how many nodes (default: as many as before, or 1)")
             command.add_argument("--port", "-p", type=int, default=0, help="of the api-server (default: a free one)")
             command.add_argument("--controllers", default="*", help="names by comma, -NAME for all but that (%(default)s)")
+            command.add_argument("--eviction-hard", default="", help="e.g. memory.available<100Mi,nodefs.available<10%%")
             command.add_argument("--runtime", choices=("process", "docker"), default="process")
             add_client_options(command)
     add_command(commands)
@@ -122,9 +124,19 @@ def prepare(directory: Path, arguments: argparse.Namespace) -> None:
                           "choose another with --port, or leave it out for a free one") from None
         port = probe.getsockname()[1]
     settings = {"port": port, "nodes": node_capacities(arguments.nodes), "runtime": arguments.runtime,
-                "controllers": arguments.controllers.split(","), "etcd": etcd_settings(directory, arguments)}
+                "controllers": arguments.controllers.split(","), "evictionHard": eviction(arguments.eviction_hard),
+                "etcd": etcd_settings(directory, arguments)}
     (directory / "cluster.json").write_text(json.dumps(settings, indent=2))
     introduce(directory, f"https://127.0.0.1:{port}", settings["nodes"])
+
+
+def eviction(text: str) -> str:
+    """The thresholds that an option names, if they can be read."""
+    try:
+        thresholds(text)
+    except ValueError as error:
+        raise Trouble(str(error)) from None
+    return text
 
 
 def etcd_settings(directory: Path, arguments: argparse.Namespace) -> dict[str, str] | None:

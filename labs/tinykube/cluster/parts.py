@@ -91,9 +91,9 @@ class NodePart:
     """A node: its runtime, and the kubelet on it, which can be stopped and started while the pods run on."""
 
     def __init__(self, name: str, runtime: Runtime, capacity: Mapping[str, str], directory: Path, clock: Clock,
-                 log: EventLog, *, guarded: bool = True) -> None:
+                 log: EventLog, *, guarded: bool = True, eviction_hard: str = "") -> None:
         self.name, self.runtime, self.capacity, self.directory = name, runtime, capacity, directory
-        self.clock, self.log, self.guarded = clock, log, guarded
+        self.clock, self.log, self.guarded, self.eviction_hard = clock, log, guarded, eviction_hard
         self.kubelet: Kubelet | None = None
         self.answer: Handler | None = None         # the kubelet's own API
 
@@ -102,7 +102,7 @@ class NodePart:
         manifests = self.directory / "manifests"   # whoever wants static pods makes this directory
         kubelet = Kubelet(client, self.name, self.runtime, capacity=self.capacity, clock=self.clock, random=random,
                           log=self.log, directory=self.directory, port=port,
-                          manifests=manifests if manifests.is_dir() else None)
+                          manifests=manifests if manifests.is_dir() else None, eviction_hard=self.eviction_hard)
         await kubelet.start()
         handler = KubeletServer(kubelet).handle
         self.answer = Doorkeeper(handler, client, self.name, self.clock).handle if self.guarded else handler

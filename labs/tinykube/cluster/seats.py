@@ -121,7 +121,8 @@ def kubelet_seat(at: Surroundings, node: str) -> Main:
     async def main() -> AsyncIterator[None]:
         runtime = make_runtime(at.settings["runtime"], node, directory / "runtime", keep=True, clock=at.clock,
                                random=at.random)
-        part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log)
+        part = NodePart(node, runtime, at.settings["nodes"][node], directory, at.clock, at.log,
+                        eviction_hard=at.settings.get("evictionHard", ""))
         async with (HttpTransport.from_access(load(at.directory / "pki" / f"{node}.kubeconfig")) as transport,
                     await serve(part.handle, tls=kubelet_tls(at.directory / "pki", node)) as server):
             await part.start(Client(transport, f"tinykube-kubelet/{node}"), at.random, server.port)

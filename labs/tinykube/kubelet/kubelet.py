@@ -6,7 +6,6 @@ Genuine counterpart: pkg/kubelet. Nobody calls it to start a pod; it finds out.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from random import Random
@@ -16,6 +15,7 @@ from tinykube.client.events import EventRecorder
 from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
 from tinykube.kubelet.admit import Rejection, admit
+from tinykube.kubelet.eviction import Evictions, refusal, thresholds
 from tinykube.kubelet.node import (
     LEASE_NAMESPACE,
     RENEW_SECONDS,
@@ -46,7 +46,7 @@ class Kubelet:
     def __init__(self, client: Client, name: str, runtime: Runtime, *, capacity: Mapping[str, str], clock: Clock,
                  random: Random, log: EventLog, directory: str | Path, address: str = "127.0.0.1", port: int = 10250,
                  labels: Mapping[str, str] | None = None, dial: Dial = asyncio.open_connection,
-                 manifests: Path | None = None) -> None:
+                 manifests: Path | None = None, eviction_hard: str = "") -> None:
         self.client, self.name, self.runtime = client, name, runtime
         self.clock, self.random, self.log, self.directory = clock, random, log, Path(directory).absolute()
         self.machine = Machine(name, capacity, f"{runtime.name}://{runtime.version}", address, port, labels)
@@ -58,6 +58,7 @@ class Kubelet:
         self.dial = dial                           # to a port of a pod
         self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
         self.static, self.accounting = StaticPods(self, manifests), Accounting(self)
+        self.evictions = Evictions(self, thresholds(eviction_hard))
         self.lease: Object = {}                    # as we wrote it last
         self.workers: dict[str, PodWorker] = {}
         self.tasks: list[asyncio.Task[None]] = []
@@ -71,7 +72,7 @@ class Kubelet:
         except BaseException:
             await self.stop()
             raise
-        self.begin(self.renew_lease(), self.report_node())
+        self.begin(self.renew_lease(), self.report_node(), *([self.evictions.run()] if self.evictions.thresholds else []))
         self.nodes.start(added=self.node_seen, updated=lambda _, node: self.node_seen(node))
         self.pods.start(added=self.pod_seen, updated=lambda _, pod: self.pod_seen(pod), deleted=self.pod_gone)
         await self.pods.wait_synced()
@@ -121,7 +122,8 @@ class Kubelet:
 
     async def patch_node(self, known: Object) -> Object:
         """Send the node's status; what has not changed since keeps its times."""
-        status = keep_transitions(node_status(self.machine, timestamp(self.clock)), known.get("status") or {})
+        status = node_status(self.machine, timestamp(self.clock), self.evictions.pressures)
+        status = keep_transitions(status, known.get("status") or {})
         return await self.client.patch("nodes", self.name, {"status": status}, subresource="status")
 
     async def report_node(self) -> None:
@@ -140,9 +142,14 @@ class Kubelet:
         """Our Node as the server has it now. If we were taken for dead, it says what is not so: then we report at once."""
         self.node = node
         says = {each["type"]: each["status"] for each in dig(node, "status", "conditions", default=[])}
-        ours = node_status(self.machine, timestamp(self.clock))["conditions"]
+        ours = node_status(self.machine, timestamp(self.clock), self.evictions.pressures)["conditions"]
         if any(says.get(each["type"]) != each["status"] for each in ours):
             self.outdated.set()
+
+    def node_event(self, kind: str, reason: str, message: str) -> None:
+        """Leave a note about the node."""
+        self.recorder.event({"apiVersion": "v1", "kind": "Node", **self.node}, kind, reason, message)
+        self.log.add("kubelet", "node-event", node=self.name, reason=reason, message=message)
 
     async def renew_lease(self) -> None:
         """Every ten seconds: we are alive. Who is not heard of for 40 s is taken for dead."""
@@ -209,6 +216,8 @@ class Kubelet:
 
     def admit(self, pod: Object) -> Rejection | None:
         """Why the pod can't run here beside the others, or None."""
+        if refused := refusal(pod, self.evictions.pressures):
+            return refused
         others = [worker.pod for key, worker in self.workers.items() if key != uid(pod) and not terminal(worker.pod)
                   and worker.admitted]
         return admit(pod, self.node, others)

@@ -6,7 +6,7 @@ Genuine counterpart: kubelet_node_status.go and component-helpers' lease control
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tinykube.machinery.objects import Object
@@ -21,6 +21,12 @@ HEALTH = [          # type, status, reason, message; clients look for Ready as t
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 ]
+
+
+PRESSED = {         # what is said instead when the node runs short of something
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,15 @@ def node_object(machine: Machine, now: str) -> Object:
     }
 
 
-def node_status(machine: Machine, now: str) -> Object:
-    """How the node is now."""
+def node_status(machine: Machine, now: str, pressures: Collection[str] = ()) -> Object:
+    """How the node is now, and what it runs short of."""
     system, cpu = platform.system().lower(), ARCHITECTURES.get(platform.machine(), platform.machine())
     return {
         "capacity": dict(machine.capacity), "allocatable": dict(machine.capacity),
         "conditions": [{"type": kind, "status": status, "reason": reason, "message": message,
                         "lastHeartbeatTime": now, "lastTransitionTime": now}
-                       for kind, status, reason, message in HEALTH],
+                       for kind, *said in HEALTH
+                       for status, reason, message in [PRESSED[kind] if kind in pressures else said]],
         "addresses": [{"type": "InternalIP", "address": machine.address},
                       {"type": "Hostname", "address": machine.name}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": machine.port}},

@@ -5,12 +5,16 @@ Genuine counterpart: the kubelet's stats provider; /stats/summary and /metrics/r
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinykube.machinery.objects import Object, format_time, name, namespace, uid
+from tinykube.machinery.objects import Object, dig, format_time, name, namespace, uid
+from tinykube.machinery.quantity import whole
 
 if TYPE_CHECKING:
     from tinykube.kubelet.kubelet import Kubelet
@@ -37,6 +41,17 @@ class Use:
     cpu: int                           # thousand-millionths of a second on one CPU
     nano_cores: int                    # thousand-millionths of a CPU, lately
     memory: int                        # bytes
+
+
+@dataclass(frozen=True)
+class Observed:
+    """How much of something there is, and how much of it is left, in bytes."""
+
+    available: int
+    capacity: int
+
+
+Uses = Mapping[str, int]               # a pod's containers -> bytes of one resource; what no container has alone is under ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,32 @@ class Accounting:
                 found.setdefault(owners[run.sandbox_id], {})[run.config.name] = uses[run.id]
         pods = [worker.pod for worker in self.kubelet.workers.values()]
         return [PodUse(pod, dict(sorted(found[uid(pod)].items()))) for pod in pods if uid(pod) in found]
+
+
+    async def observe(self) -> dict[str, Observed]:
+        """What the node has left, by the signals of evictions. Its memory is what it offers, less what its pods use."""
+        capacity = whole(dig(self.kubelet.node, "status", "capacity", "memory", default="0"))
+        used = added(each.total for each in await self.measure()).memory
+        disk = await asyncio.to_thread(shutil.disk_usage, self.kubelet.directory)
+        return {"memory.available": Observed(capacity - used, capacity), "nodefs.available": Observed(disk.free, disk.total)}
+
+    async def uses(self, what: str) -> dict[str, Uses]:
+        """How much memory, or room on the disk, the pods use, by their uids. Who runs nothing is not in it."""
+        pods = await self.measure()
+        if what == "memory":
+            return {uid(each.pod): {name: use.memory for name, use in each.containers.items()} for each in pods}
+        return {uid(each.pod): await asyncio.to_thread(self.room_of, each) for each in pods}
+
+    def room_of(self, use: PodUse) -> Uses:
+        """The bytes of a pod's logs, container by container, and of its volumes."""
+        worker = self.kubelet.workers[uid(use.pod)]
+        return {"": size_of(worker.volumes.directory)} | {
+            container: size_of(worker.log_directory() / container) for container in use.containers}
+
+
+def size_of(place: Path) -> int:
+    """The bytes of all files below a directory."""
+    return sum(each.lstat().st_size for each in place.rglob("*") if each.is_file())
 
 
 def stats_of(use: Use) -> Object:

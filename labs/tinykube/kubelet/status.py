@@ -158,7 +158,7 @@ def generation(pod: Object) -> Object:
 
 
 def pod_status(pod: Object, sandbox: PodSandbox | None, runs: Runs, waiting: Mapping[str, Waiting], *, scheme: str,
-               host_ip: str, now: str, over: bool = False, health: Mapping[str, Health] = NOTHING) -> Object:
+               host_ip: str, now: str, over: bool = False, health: Mapping[str, Health] = NOTHING, evicted: str = "") -> Object:
     """The whole status, as a patch to the one that the server has (which keeps PodScheduled, for instance)."""
     spec = pod["spec"]
 
@@ -173,11 +173,17 @@ def pod_status(pod: Object, sandbox: PodSandbox | None, runs: Runs, waiting: Map
     for each in statuses if over else ():
         if "terminated" not in each["state"]:
             each["state"] = {"terminated": LOST}
-    reached = phase(pod, statuses, over, inits)
+    reached = "Failed" if evicted else phase(pod, statuses, over, inits)
+    told = conditions(pod, reached, inits, statuses, sandbox, now)
+    if evicted:
+        why = {"status": "True", "reason": "TerminationByKubelet", "message": evicted}
+        told.insert(0, condition(pod, "DisruptionTarget", why, now))
     status: Object = {
-        "phase": reached, **ordered(pod, conditions(pod, reached, inits, statuses, sandbox, now)), "hostIP": host_ip,
+        "phase": reached, **ordered(pod, told), "hostIP": host_ip,
         "hostIPs": [{"ip": host_ip}, REPLACE], "startTime": dig(pod, "status", "startTime") or now,
         "containerStatuses": statuses, **generation(pod)}
+    if evicted:
+        status |= {"reason": "Evicted", "message": evicted}
     if inits:
         status["initContainerStatuses"] = inits
     if guests:

@@ -57,6 +57,8 @@ class PodWorker:
         self.dirty = asyncio.Event()
         self.forgotten = False                     # the api-server has no such pod any more
         self.admitted = False                      # counts among those that the node's resources are for
+        self.evicted = ""                          # why it has to go, if it has to
+        self.ended = asyncio.Event()               # and it has
         self.waiting: dict[str, Waiting] = {}
         self.pull_error = ""
         self.reported: Object = {}
@@ -96,6 +98,11 @@ class PodWorker:
             if "reason" not in self.pod.get("status", {}):
                 await self.report(*await self.observe())
             return float("inf")
+        if self.evicted:
+            await self.stop(sandbox)
+            await self.report(*await self.observe(), over=True)
+            self.ended.set()
+            return float("inf")
         rejection = None if sandbox or self.admitted else self.kubelet.admit(self.pod)
         self.admitted = rejection is None
         if rejection:
@@ -103,6 +110,12 @@ class PodWorker:
             await self.patch(rejected_status(self.pod, rejection.reason, rejection.message, timestamp(self.clock)))
             return float("inf")
         return await self.start_what_lacks(sandbox, runs)
+
+    def evict(self, why: str) -> None:
+        """Have the pod go, because the node needs what it uses."""
+        self.evicted = why
+        self.event("Warning", "Evicted", why)
+        self.dirty.set()
 
     async def observe(self) -> tuple[PodSandbox | None, Runs]:
         """What the runtime has of this pod: its latest sandbox, and its containers by name, oldest first."""
@@ -362,7 +375,7 @@ class PodWorker:
     async def report(self, sandbox: PodSandbox | None, runs: Runs, *, over: bool = False) -> None:
         """Tell the api-server how the pod is, if that is news."""
         status = pod_status(self.pod, sandbox, runs, self.waiting, scheme=self.runtime.name, over=over,
-                            health=self.prober.health(runs),
+                            health=self.prober.health(runs), evicted=self.evicted if over else "",
                             host_ip=self.kubelet.machine.address, now=timestamp(self.clock))
         await self.patch(status)
 
