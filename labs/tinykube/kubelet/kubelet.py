@@ -6,6 +6,7 @@ Genuine counterpart: pkg/kubelet. Nobody calls it to start a pod; it finds out.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from random import Random
