@@ -8,6 +8,7 @@
     history = Trace.from_watch(events)                     # what a watch delivered: {"type": ..., "object": ...}
     history.timeline()                                     # the object's phase, conditions and containers
     compare({"tiny": history, "genuine": other})           # two runs, one above the other
+    side_by_side({"tiny": trace, "genuine": other})        # two sequences, equal requests in one row
 
 Everything is drawn by order, not by time, unless asked (`times=True`): the same run gives the same picture.
 Requests of independent components may interleave differently in two runs; `about(...)` and `writes()` leave
@@ -21,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -34,8 +36,8 @@ Object = dict[str, Any]
 NOISE = frozenset({"leases", "", "events"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 METHODS = WRITES | {"GET", "HEAD", "OPTIONS"}
-ORDER = ("you", "kubectl", "client", "kube-apiserver", "api-server", "scheduler", "kube-scheduler",
-         "controller-manager", "kube-controller-manager", "kubelet")
+ORDER = ("you", "kubectl", "client", "kube-apiserver", "api-server", "controller-manager", "kube-controller-manager",
+         "deployment-controller", "replicaset-controller", "scheduler", "kube-scheduler", "kubelet")
 API_VERBS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "update": "PUT", "patch": "PATCH",
              "delete": "DELETE", "deletecollection": "DELETE"}
 
@@ -302,6 +304,67 @@ def compare(runs: Mapping[str, Trace], title: str = "Runs, one above the other",
     text_form = text_table(table)
     said = [" ".join(r) for r in table[1:]]
     return Drawing(svg(width, y, body, title, "; ".join(said)), text_form, title, caption, tuple(table))
+
+
+def aligned(one: Sequence[Step], other: Sequence[Step]) -> list[tuple[Step | None, Step | None]]:
+    """Two sequences in rows: equal requests (by sender, label and answer) share one, others have one for themselves."""
+    def keys(steps: Sequence[Step]) -> list[tuple[str, str, int]]:
+        return [(step.who, step.label, step.status) for step in steps]
+    rows: list[tuple[Step | None, Step | None]] = []
+    for what, a, b, c, d in SequenceMatcher(None, keys(one), keys(other), autojunk=False).get_opcodes():
+        if what == "equal":
+            rows += zip(one[a:b], other[c:d], strict=True)
+        else:
+            rows += [(step, None) for step in one[a:b]] + [(None, step) for step in other[c:d]]
+    return rows
+
+
+def side_by_side(runs: Mapping[str, Trace], title: str = "Two runs, side by side", *, caption: str = "") -> Drawing:
+    """The sequences of two runs, side by side: a row a request, with a gap where only the other run has it."""
+    (left, one), (right, other) = runs.items()
+    rows = aligned(one.steps, other.steps)
+    actors = sorted({name for step in (*one.steps, *other.steps) for name in (step.who, step.to)}, key=_rank)
+    lane, high, head = 54.0, 34.0, 84.0
+    span = lane * len(actors) + 16
+    body, height = [], head + high * len(rows) + 10
+    for at, run in enumerate((left, right)):
+        body += _ladder(run, actors, 30 + at * (span + 14), lane, height)
+    for n, pair in enumerate(rows, 1):
+        y = head + high * (n - 1)
+        if n % 2:
+            body.insert(0, box(2, y, 2 * span + 48, high, "band", 0))
+        body.append(text(6, y + 21, n, "s"))
+        for at, step in enumerate(pair):
+            if step:
+                body += _rung(step, actors, 30 + at * (span + 14), lane, y)
+    table: list[tuple[str, ...]] = [("row", "from", "request", left, right)]
+    for n, (a, b) in enumerate(rows, 1):
+        step = a or b
+        assert step
+        table.append((str(n), step.who, step.label, *(str(each.status or "open") if each else "-" for each in (a, b))))
+    said = "; ".join(" ".join(row) for row in table[1:])
+    return Drawing(svg(2 * span + 52, height, body, title, said), text_table(table), title, caption, tuple(table))
+
+
+def _ladder(run: str, actors: Sequence[str], x: float, lane: float, height: float) -> list[str]:
+    """The head of one run's half, and a line for each component; heads stand on two levels, to have room."""
+    body = [text(x, 16, run, "h")]
+    for n, actor in enumerate(actors):
+        center = x + lane * (n + 0.5)
+        first, dash, rest = actor.rpartition("-")
+        words = [first + dash, rest] if dash else [rest]
+        top = 32 + 26 * (n % 2)
+        body += [text(center, top + 12 * k, word, "m s") for k, word in enumerate(words)]
+        body.append(line(center, top + 12 * len(words) - 6, center, height - 6, "dash"))
+    return body
+
+
+def _rung(step: Step, actors: Sequence[str], x: float, lane: float, y: float) -> list[str]:
+    """One request: its words, and below them an arrow from who asks to who is asked."""
+    start, end = (x + lane * (actors.index(name) + 0.5) for name in (step.who, step.to))
+    color = "d" if step.status >= 400 else "e" if step.watch else "b" if step.method in WRITES else "a"
+    drawn = [arrow(start, y + 26, end, y + 26, color)] if start != end else [box(start - 5, y + 21, 10, 10, f"paper {color}", 5)]
+    return [text(x + 2, y + 15, f"{shorten(step.label, 46)} → {step.status or 'open'}", f"s t{color} halo"), *drawn]
 
 
 def _lane(values: Sequence[str], left: float, y: float, column: float) -> list[str]:
