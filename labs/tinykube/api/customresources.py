@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from tinykube.api.conversion import Conversion
 from tinykube.api.customscale import scale
 from tinykube.api.definitions import FINALIZER, CustomStrategy
 from tinykube.api.jsonpath import find
@@ -54,10 +55,10 @@ def install(server: ApiServer) -> None:
     server.on_stop.append(definitions.stop)
 
 
-def resources_of(crd: Object) -> Iterable[Resource]:
+def resources_of(server: ApiServer, crd: Object) -> Iterable[Resource]:
     """The rows of the table that a definition makes: one for each version that is served, the stored one first."""
     spec, names = crd["spec"], crd["status"]["acceptedNames"]
-    home: Resource | None = None
+    convert = Conversion(server, crd) if len(spec["versions"]) > 1 else None
     for version in sorted(spec["versions"], key=lambda each: not each["storage"]):
         parts = version.get("subresources", {})
         subresources = {**(STATUS if "status" in parts else {}),
@@ -66,9 +67,8 @@ def resources_of(crd: Object) -> Iterable[Resource]:
         row = Resource(
             names["kind"], names["plural"], CustomStrategy(crd, version), spec["group"], version["name"],
             spec["scope"] == "Namespaced", tuple(names.get("shortNames", ())), tuple(names.get("categories", ())),
-            VERBS, subresources, f"/registry/{spec['group']}/{names['plural']}/", home, deprecation(crd, version),
-            singular_name=names["singular"], schema=version["schema"]["openAPIV3Schema"])
-        home = home or row
+            VERBS, subresources, f"/registry/{spec['group']}/{names['plural']}/", None, deprecation(crd, version),
+            singular_name=names["singular"], convert=convert, schema=version["schema"]["openAPIV3Schema"])
         if version["served"]:
             yield row
 
@@ -84,6 +84,7 @@ class Definitions:
 
     def __init__(self, server: ApiServer) -> None:
         self.server, self.served = server, dict[str, list[Resource]]()
+        self.known: dict[str, Any] = {}      # what of a definition was served last
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -115,6 +116,7 @@ class Definitions:
         there = {each.obj["metadata"]["name"] for each in records}
         for name in [each for each in self.served if each not in there]:
             await self.serve(name, [])
+            self.known.pop(name, None)
 
     async def settle_one(self, record: Record, others: list[Object]) -> None:
         """One definition: its conditions, then its rows, then, if it has to go, its objects."""
@@ -123,14 +125,18 @@ class Definitions:
         if crd["status"] != record.obj.get("status"):
             await self.registry.replace(record, crd)             # if somebody was faster, we are called again
             return
-        if holds(crd, "Established"):
-            await self.serve(name, list(resources_of(crd)))
+        meta = crd["metadata"]
+        told = meta["uid"], crd["spec"], crd["status"]["acceptedNames"], meta.get("deletionTimestamp")
+        if holds(crd, "Established") and self.known.get(name) != told:
+            self.known[name] = told
+            await self.serve(name, list(resources_of(self.server, crd)))
         ending = crd["metadata"].get("deletionTimestamp") and FINALIZER in crd["metadata"].get("finalizers", [])
         if ending and (name not in self.tasks or self.tasks[name].done()):
             self.tasks[name] = asyncio.create_task(self.clean_up(record), name=f"clean up {name}")
 
     async def serve(self, name: str, rows: list[Resource]) -> None:
-        """Serve these rows of a definition, and no longer those of before that are not among them."""
+        """Serve these rows of a definition, and no longer those of before; watches that may differ now end."""
+        before = [self.server.cache(row) for row in self.served.get(name, [])]
         for row in rows:
             self.server.add(row)
             if "scale" in row.subresources:
@@ -140,6 +146,9 @@ class Definitions:
         for row in self.served.get(name, []):
             if (row.version, row.plural) not in kept:
                 await self.server.remove(row)
+        for cache in before:
+            if cache not in [self.server.cache(row) for row in rows]:
+                await cache.stop()
         self.served[name] = rows
         if not rows:
             del self.served[name]

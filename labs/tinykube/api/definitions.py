@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from tinykube.api.jsonpath import find
 from tinykube.api.openapi import SCHEMAS
@@ -24,6 +25,8 @@ DNS_1035 = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1035_RULE = ("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
                  "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
                  "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')")
+STAYS = ("missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a storage "
+         "migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions")
 UNSAID = {"Deprecated": False, "DeprecationWarning": None, "Schema": None, "Subresources": None,
           "AdditionalPrinterColumns": None, "SelectableFields": None}
 
@@ -42,6 +45,8 @@ class DefinitionStrategy(StatusStrategy):
             names.setdefault("singular", names["kind"].lower())
             names.setdefault("listKind", f"{names['kind']}List")
         spec.setdefault("conversion", {"strategy": "None"})
+        if service := dig(spec, "conversion", "webhook", "clientConfig", "service"):
+            service.setdefault("port", 443)
 
     def prepare_for_create(self, obj: Object) -> None:
         stored = storage_version(obj)
@@ -87,8 +92,78 @@ def definition_faults(crd: Object) -> Iterator[Object]:
         yield errors.unsupported_value("spec.scope", spec["scope"], ("Cluster", "Namespaced"))
     yield from name_faults(names)
     yield from version_faults(spec.get("versions") or [], dig(crd, "status", "storedVersions"))
-    if spec["conversion"].get("strategy") not in ("None", "Webhook"):
-        yield errors.unsupported_value("spec.conversion.strategy", spec["conversion"].get("strategy"), ("None", "Webhook"))
+    yield from conversion_faults(spec["conversion"])
+
+
+def conversion_faults(how: Object) -> Iterator[Object]:
+    """What is wrong with how versions become each other: a webhook must say where it is, and which questions it knows."""
+    strategy, webhook, at = how.get("strategy"), how.get("webhook") or {}, "spec.conversion"
+    config, reviews = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
+    if strategy not in ("None", "Webhook"):
+        yield errors.unsupported_value(f"{at}.strategy", strategy, ("None", "Webhook"))
+    if strategy != "Webhook":
+        for field, value in (("webhookClientConfig", config), ("conversionReviewVersions", reviews)):
+            if value or value == {}:
+                yield errors.forbidden_value(f"{at}.{field}", "should not be set when strategy is not set to Webhook")
+        return
+    if config is None:
+        yield errors.required(f"{at}.webhookClientConfig", "required when strategy is set to Webhook")
+    else:
+        yield from client_faults(config, f"{at}.webhookClientConfig")
+    if not reviews:
+        yield errors.required(f"{at}.conversionReviewVersions")
+    elif not {"v1", "v1beta1"} & set(reviews):
+        yield errors.invalid_value(f"{at}.conversionReviewVersions", reviews, "must include at least one of v1, v1beta1")
+    for number, each in enumerate(reviews):
+        if each in reviews[:number]:
+            yield errors.invalid_value(f"{at}.conversionReviewVersions[{number}]", each, "duplicate version")
+        elif not DNS_1035.fullmatch(each):
+            yield errors.invalid_value(f"{at}.conversionReviewVersions[{number}]", each, DNS_1035_RULE)
+
+
+def client_faults(config: Object, at: str) -> Iterator[Object]:
+    """What is wrong with the address of a webhook: a URL, or a Service of the cluster."""
+    url, service = config.get("url"), config.get("service")
+    if (url is None) == (service is None):
+        yield errors.required(at, "exactly one of url or service is required")
+    elif url is not None:
+        yield from url_faults(url, f"{at}.url")
+    elif service is not None:
+        yield from service_faults(service, f"{at}.service")
+
+
+def url_faults(url: str, at: str) -> Iterator[Object]:
+    """What is wrong with the URL of a webhook."""
+    form, parts = "desired format: https://host[/path]", urlsplit(url)
+    if escape := re.search("%(?![0-9a-fA-F]{2}).{0,2}", url):
+        yield errors.required(at, f'url must be a valid URL: parse "{url}": invalid URL escape "{escape[0]}"; {form}')
+        return
+    if parts.scheme != "https":
+        yield errors.invalid_value(at, parts.scheme, f"'https' is the only allowed URL scheme; {form}")
+    who, _, host = parts.netloc.rpartition("@")
+    if not host:
+        yield errors.invalid_value(at, "", f"host must be specified; {form}")
+    for value, what in ((who, "user information is"), (parts.fragment, "fragments are"), (parts.query, "query parameters are")):
+        if value:
+            yield errors.invalid_value(at, value, f"{what} not permitted in the URL")
+
+
+def service_faults(service: Object, at: str) -> Iterator[Object]:
+    """What is wrong with a reference to a Service, and a path at it."""
+    port, path = service["port"], service.get("path")
+    yield from (errors.required(f"{at}.{field}") for field in ("name", "namespace") if not service.get(field))
+    if not 0 < port < 65536:
+        yield errors.invalid_value(f"{at}.port", port, "port is not valid: must be between 1 and 65535, inclusive")
+    if not path or path == "/":
+        return
+    if not path.startswith("/"):
+        yield errors.invalid_value(f"{at}.path", path, "must start with a '/'")
+    segments = path[1:].removesuffix("/").split("/")
+    for number, segment in enumerate(segments):
+        if not segment:
+            yield errors.invalid_value(f"{at}.path", path, f"segment[{number}] may not be empty")
+        else:
+            yield from (errors.invalid_value(f"{at}.path", path, f"segment[{number}]: {why}") for why in subdomain_errors(segment))
 
 
 def name_faults(names: Object) -> Iterator[Object]:
@@ -117,6 +192,9 @@ def version_faults(versions: list[Object], stored: list[str] | None) -> Iterator
         yield errors.invalid_value("spec.versions", told, "must have exactly one version marked as storage version")
     if not stored:
         yield errors.invalid_value("status.storedVersions", None, "must have at least one stored version")
+    for at, name in enumerate(stored or []):
+        if name not in {each["name"] for each in versions}:
+            yield errors.invalid_value(f"status.storedVersions[{at}]", name, STAYS.format(name))
     for at, each in enumerate(versions):
         where = f"spec.versions[{at}]"
         if not DNS_1035.fullmatch(each["name"]):

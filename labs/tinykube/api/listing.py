@@ -178,8 +178,7 @@ async def read_page(registry: Registry, namespace: str, options: ListOptions) ->
         except Compacted:
             raise expired(options.token) from None
         revision = revision or found.revision
-        for kv in found.kvs:
-            record = registry.record(kv)
+        for record in await registry.records(found.kvs):
             if options.selects is None or options.selects(record.obj):
                 records.append(record)
         left = found.count - len(found.kvs)

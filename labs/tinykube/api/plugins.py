@@ -70,6 +70,7 @@ def install(on: Collection[str] = (), off: Collection[str] = (), dial: Dialer | 
         plugins = chain(on, off, dial)
         server.admission, server.judges = ([plugin for name, plugin in plugins.items() if (name in JUDGES) == last]
                                            for last in (False, True))
+        server.dial = dial or nobody_there
         server.on_start.append(partial(make_priorities, server))
     return put
 

@@ -5,9 +5,10 @@ Genuine counterparts: k8s.io/apiserver/pkg/registry/generic/registry and pkg/sto
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinykube.machinery.errors import already_exists, internal, not_found
+from tinykube.machinery.errors import ApiError, already_exists, internal, not_found
 from tinykube.machinery.objects import Object
 from tinykube.store import Compare, Delete, KeyValue, Put, Range, RangeResult, Storage, prefix_end
 
@@ -60,6 +61,10 @@ def decode_stored(kv: KeyValue) -> Object:
         raise internal(f"the value of {kv.key.decode(errors='replace')} is no object: {error!r}") from None
 
 
+class Untold(ApiError):
+    """500: what is stored can't be told in the version that is asked for."""
+
+
 class Registry:
     """The objects of one resource. A write says what it expects to find, and does nothing if it finds another."""
 
@@ -81,6 +86,10 @@ class Registry:
         elif known.revision > kv.mod_revision:              # somebody reads the past
             return Record(kv.key, decode_stored(kv), kv.mod_revision)
         return known
+
+    async def records(self, kvs: Sequence[KeyValue]) -> list[Record]:
+        """What these keys hold. Raises ApiError 500 for what is no object."""
+        return [self.record(kv) for kv in kvs]
 
     def forget(self, key: bytes) -> None:
         """The key is gone."""

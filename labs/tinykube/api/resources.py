@@ -18,10 +18,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinykube.api import definitions, kinds, strategy
 from tinykube.api.strategy import StatusStrategy, Strategy
 from tinykube.machinery.objects import Object
+
+if TYPE_CHECKING:
+    from tinykube.api.conversion import Conversion
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 KEPT_FOR = {("", "events"): 3600}        # seconds
@@ -61,6 +65,7 @@ class Resource:
     kept_for: int = 0                    # seconds after the last write; 0 is until it is deleted
     storage_hash: str = ""               # changes when the form does in which the objects are stored
     singular_name: str = ""              # where it is not the kind in lower case
+    convert: Conversion | None = None    # tells its objects in this version, whichever they are stored in
     schema: Object | None = None         # what its objects may hold, where a definition says it
 
     @property

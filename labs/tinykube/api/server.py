@@ -17,6 +17,7 @@ from tinykube.api.admission import ADMISSION, Admit
 from tinykube.api.authorization import Authorizer, everybody
 from tinykube.api.codec import DECODERS, Decoder
 from tinykube.api.compaction import keep_compact
+from tinykube.api.conversion import ConvertedRegistry
 from tinykube.api.convert import from_stored
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
 from tinykube.api.leases import SharedLeases
@@ -26,6 +27,7 @@ from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
 from tinykube.api.verbs import Call, Own, Verb, create, delete, delete_collection, get, list_, patch, update, watch
 from tinykube.api.watch import Shape, WatchCache
+from tinykube.api.webhooks import Dialer
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import method_not_allowed, no_such_resource
 from tinykube.machinery.eventlog import EventLog
@@ -62,6 +64,7 @@ class ApiServer:
         self.table: dict[tuple[str, str, str], Resource] = {}
         self.registries: dict[tuple[str, str], Registry] = {}
         self.caches: dict[tuple[str, str], WatchCache] = {}
+        self.told: dict[tuple[str, str, str], WatchCache] = {}         # of versions in which nothing need be stored
         self.leases = SharedLeases(storage, clock)
         self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **connect.HANDLERS, **scaling.HANDLERS}
         self.filters = list(filters) if filters is not None else [
@@ -74,6 +77,7 @@ class ApiServer:
             "application/json-patch+json": lambda obj, change, _: json_patch(obj, change)}
         self.judges: list[Admit] = []            # those plugins that see an object when it is complete and valid
         self.may: Authorizer = everybody         # whom admission asks
+        self.dial: Dialer | None = None          # how to reach webhooks
         self.appliers: dict[str, Verb] = {}
         self.own: Own | None = None
         self.shapers: list[Shaper] = []
@@ -112,7 +116,7 @@ class ApiServer:
             await hook()
         if self.forgetting:
             self.forgetting.cancel()
-        await asyncio.gather(*(cache.stop() for cache in self.caches.values()))
+        await asyncio.gather(*(cache.stop() for cache in [*self.caches.values(), *self.told.values()]))
 
     @property
     def resources(self) -> list[Resource]:
@@ -124,13 +128,20 @@ class ApiServer:
         home = resource.stored_as or resource
         registry = self.registries.setdefault((home.group, home.plural), Registry(self.storage, home, self.leases))
         cache = self.caches.setdefault((home.group, home.plural), WatchCache(registry, self.clock))
-        self.table[resource.group, resource.version, resource.plural] = resource
+        where = resource.group, resource.version, resource.plural
+        self.table[where] = resource
+        self.told.pop(where, None)
+        if resource.convert:
+            self.told[where] = WatchCache(ConvertedRegistry(self.storage, resource, resource.convert), self.clock)
         self.registries[resource.group, resource.plural] = registry
         self.caches[resource.group, resource.plural] = cache
 
     async def remove(self, resource: Resource) -> None:
         """Serve a resource no longer: its watches end. Its objects stay where they are; that is the caller's business."""
-        self.table.pop((resource.group, resource.version, resource.plural), None)
+        where = resource.group, resource.version, resource.plural
+        self.table.pop(where, None)
+        if told := self.told.pop(where, None):
+            await told.stop()
         if any((row.group, row.plural) == (resource.group, resource.plural) for row in self.resources):
             return
         self.registries.pop((resource.group, resource.plural), None)
@@ -158,7 +169,7 @@ class ApiServer:
         if request.method == "HEAD":
             raise method_not_allowed()
         cache = self.cache(resource)
-        if cache.task is None and "list" in resource.verbs:
+        if "list" in resource.verbs and (not resource.convert or info.verb in ("list", "watch")):
             await cache.start()
         call = Call(self, request, info, resource)
         if resource.warning:
@@ -203,7 +214,7 @@ class ApiServer:
 
     def cache(self, resource: Resource) -> WatchCache:
         """What its watches are fed from."""
-        return self.caches[resource.group, resource.plural]
+        return self.told.get((resource.group, resource.version, resource.plural)) or self.caches[resource.group, resource.plural]
 
     def shape(self, request: Request, resource: Resource) -> Shape | None:
         """The form that a client wants its objects in, if not as they are stored."""

@@ -61,7 +61,7 @@ class Call:
 
     @property
     def registry(self) -> Registry:
-        return self.server.registry(self.resource.plural, self.resource.group)
+        return self.server.cache(self.resource).registry
 
     @property
     def user(self) -> User:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tinykube.api.listing import Selects
-from tinykube.api.registry import Record, Registry, encode
+from tinykube.api.registry import Record, Registry, Untold, encode
 from tinykube.machinery.clock import Clock
 from tinykube.machinery.errors import ApiError, too_old
 from tinykube.machinery.objects import Object
@@ -112,8 +112,10 @@ class WatchCache:
 
     async def start(self) -> None:
         """Load the present state, then follow the storage; once, however often this is called."""
+        if self.task and not self.task.done():
+            return
         async with self._starting:
-            if self.task is None:
+            if self.task is None or self.task.done():
                 await self.load()
                 self.task = asyncio.create_task(self.follow(), name=f"watch cache {self.registry.resource.plural}")
 
@@ -129,7 +131,7 @@ class WatchCache:
         """Read everything anew. Changes that happened meanwhile are lost, so whoever watches has to list again."""
         self.cut_off()
         found = await self.registry.range("")
-        self.state = {kv.key: record for kv in found.kvs if (record := self.readable(kv))}
+        self.state = {record.key: record for record in await self.readable(found.kvs) if record}
         self.changes.clear()
         self.revision = self.oldest = found.revision
 
@@ -140,22 +142,29 @@ class WatchCache:
         self.watchers.clear()
 
     async def follow(self) -> None:
-        """Take over what happens in the storage, for ever. If it has forgotten our place, load anew."""
+        """Take over what happens in the storage, for ever. If it has forgotten our place, load anew.
+
+        Where an object can't be told in our version, all watches end, and whoever comes next lets us load.
+        """
         prefix = self.registry.prefix
         while True:
             watch = self.registry.storage.watch(prefix, prefix_end(prefix), start_revision=self.revision + 1)
             try:
                 async for batch in watch:
-                    self.take_over(batch)
+                    await self.take_over(batch)
             except Compacted:
                 await self.load()
+            except Untold:
+                self.cut_off()
+                return
             finally:
                 await watch.aclose()
 
-    def take_over(self, batch: WatchBatch) -> None:
+    async def take_over(self, batch: WatchBatch) -> None:
         """Remember a batch of changes and tell the watchers."""
+        after = iter(await self.readable([event.kv for event in batch.events if event.type == "PUT"]))
         for event in batch.events:
-            change = self.change(event)
+            change = self.change(event, next(after) if event.type == "PUT" else None)
             self.changes.append(change)
             for watcher in self.watchers:
                 watcher.tell(change)
@@ -164,22 +173,23 @@ class WatchCache:
             self.oldest = self.changes.popleft().revision
         self.revision = max(self.revision, batch.revision)
 
-    def change(self, event: Event) -> Change:
-        """What an event of the storage means for the object of that key."""
+    def change(self, event: Event, after: Record | None) -> Change:
+        """What an event of the storage means for the object of that key, which is now `after`."""
         key, before = event.kv.key, self.state.pop(event.kv.key, None)
-        after = self.readable(event.kv) if event.type == "PUT" else None
         if after:
             self.state[key] = after
         else:
             self.registry.forget(key)
         return Change(before, after, event.kv.mod_revision)
 
-    def readable(self, kv: KeyValue) -> Record | None:
-        """The object of a key, or None for what is no object: one bad value must not stop the watches of all."""
+    async def readable(self, kvs: Sequence[KeyValue]) -> list[Record | None]:
+        """The objects of keys, None for each that is no object: one bad value must not stop the watches of all."""
         try:
-            return self.registry.record(kv)
+            return [*await self.registry.records(kvs)]
+        except Untold:
+            raise
         except ApiError:
-            return None
+            return [None] if len(kvs) == 1 else [record for kv in kvs for record in await self.readable([kv])]
 
     def subscribe(self, namespace: str, since: int, selects: Selects | None, shape: Shape | None) -> Watcher:
         """A watcher of all changes after revision `since`. Raises ApiError 410 if they are not all remembered."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinykube.api.admission import Admit, Change
 from tinykube.api.authentication import user_info
@@ -123,8 +123,24 @@ def review(change: Change, uid: str) -> Object:
 
 async def answer(server: ApiServer, hook: Object, question: Object, dial: Dialer) -> Object:
     """What a webhook answers. Raises OSError or ValueError if that is no answer."""
-    config, seconds = hook["clientConfig"], hook.get("timeoutSeconds") or 10
-    url = config.get("url") or await address(server, config["service"])
+    try:
+        body = await post(server, hook["clientConfig"], question, dial, hook.get("timeoutSeconds") or 10)
+    except OSError as error:
+        raise OSError(f"failed to call webhook: {error}") from None
+    if not isinstance(body, dict) or not body.get("response"):
+        raise ValueError("received invalid webhook response: webhook response was absent")
+    return body["response"]  # type: ignore[no-any-return]
+
+
+async def post(server: ApiServer, config: Object, question: Object, dial: Dialer, seconds: float) -> Any:
+    """Ask whoever listens where a clientConfig says: the JSON of the answer. Raises OSError, or ValueError if it is none."""
+    url, asked = config.get("url"), f"?timeout={seconds}s"
+    if not url:
+        service = config["service"]
+        url = await address(server, service)
+        if not url:
+            where = f"{service['name']}.{service['namespace']}.svc:{service.get('port', 443)}{service.get('path', '/')}"
+            raise OSError(f'Post "https://{where}{asked}": service "{service["name"]}" not found')
     ca = base64.b64decode(config.get("caBundle") or "").decode()
     sent = Request("POST", "", (("timeout", f"{seconds}s"),), {
         "content-type": "application/json", "user-agent": "kube-apiserver-admission"}, json.dumps(question).encode())
@@ -132,23 +148,19 @@ async def answer(server: ApiServer, hook: Object, question: Object, dial: Dialer
         response = await dial(url, ca, sent, seconds)
     except OSError as error:
         why = "context deadline exceeded" if isinstance(error, TimeoutError) else str(error)
-        raise OSError(f'failed to call webhook: Post "{url}?timeout={seconds}s": {why}') from None
+        raise OSError(f'Post "{url}{asked}": {why}') from None
     if response.status != 200:
-        raise OSError('failed to call webhook: an error on the server ("unknown") has prevented the request from succeeding')
-    body = response.json()
-    if not isinstance(body, dict) or not body.get("response"):
-        raise ValueError("received invalid webhook response: webhook response was absent")
-    return body["response"]  # type: ignore[no-any-return]
+        raise OSError('an error on the server ("unknown") has prevented the request from succeeding')
+    return response.json()
 
 
 async def address(server: ApiServer, service: Object) -> str:
-    """Where a Service's first ready endpoint listens, as far as the cluster's EndpointSlices know. Raises OSError."""
-    path, port, name = service.get("path", "/"), service.get("port", 443), f"{service['name']}.{service['namespace']}.svc"
+    """Where a Service's first endpoint listens, as far as the cluster's EndpointSlices know; or ''."""
     cache = server.caches["discovery.k8s.io", "endpointslices"]
     await cache.start()
     for record in cache.state.values():
         of = labels(record.obj).get("kubernetes.io/service-name")
         if (record.obj["metadata"]["namespace"], of) == (service["namespace"], service["name"]) and record.obj.get("endpoints"):
             target = record.obj["ports"][0]["port"]
-            return f"https://{record.obj['endpoints'][0]['addresses'][0]}:{target}{path}"
-    raise OSError(f'failed to call webhook: Post "https://{name}:{port}{path}": service "{service["name"]}" not found')
+            return f"https://{record.obj['endpoints'][0]['addresses'][0]}:{target}{service.get('path', '/')}"
+    return ""
