@@ -136,8 +136,6 @@ def notes(target: Target, webhook: Webhook) -> Iterator[Notes]:
     webhook.paths.clear()
     yield found
     webhook.spoil = lambda answer: answer
-    for name in [each["metadata"]["name"] for each in target.call("GET", found.path("v1")).json().get("items", [])]:
-        target.call("DELETE", found.path("v1", name))
     target.call("DELETE", found.crd)
 
 
@@ -411,6 +409,28 @@ def test_a_storage_version_moves(notes: Notes) -> None:
     notes.change(versions=[V2 | {"storage": True}], conversion={"strategy": "None", "webhook": None})
     wait(lambda: notes.get("v1", "a").status_code == 404, "v1 to be gone")
     assert notes.get("v2", "a").json()["spec"]["words"] == ["one", "two"]
+
+
+def test_a_write_of_what_is_there_moves_it(notes: Notes) -> None:
+    notes.make("v1", "a", text="one")
+    before = notes.get("v1", "a").json()
+    assert notes.target.call("PUT", notes.path("v1", "a"), before).json()["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    notes.change(versions=[V1 | {"storage": False}, V2 | {"storage": True}])
+
+    def revision() -> str:
+        answer = notes.target.call("PUT", notes.path("v1", "a"), notes.get("v1", "a").json())
+        return str(answer.json()["metadata"]["resourceVersion"])
+    moved = wait(lambda: (now := revision()) != before["metadata"]["resourceVersion"] and now, "the object to be written anew")
+    assert revision() == moved, "once is enough"
+    assert notes.get("v1", "a").json()["spec"] == before["spec"]
+
+
+def test_a_write_back_loses_what_a_version_does_not_know(notes: Notes) -> None:
+    notes.make("v1", "a", text="one", size=4)
+    notes.change(conversion={"strategy": "None", "webhook": None})
+    other = wait(lambda: (found := notes.get("v2", "a").json()).get("spec") == {"size": 4} and found, "the change")
+    assert notes.target.call("PUT", notes.path("v2", "a"), other).status_code == 200
+    assert notes.get("v1", "a").json()["spec"] == {"size": 4}
 
 
 def test_without_a_webhook_only_the_name_changes(notes: Notes) -> None:

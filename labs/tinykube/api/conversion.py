@@ -172,9 +172,16 @@ class ConvertedRegistry(Registry):
         """Store a new object in the version of all, and tell it as it is then."""
         return await self.retold(await super().insert(await self.stored(obj), dry_run=dry_run))
 
+    def same(self, old: Record, obj: Object) -> bool:
+        """Only the storage knows: what is equal here may have another form there."""
+        return False
+
     async def replace(self, old: Record, obj: Object, *, dry_run: bool = False) -> Record | None:
-        """Store `obj` in the place of `old`, in the version of all."""
-        written = await super().replace(old, await self.stored(obj), dry_run=dry_run)
+        """Store `obj` in the place of `old`, in the version of all, unless it is there in exactly this form."""
+        wanted, there = await self.stored(obj), (await self.storage.range(old.key)).kvs
+        if there and there[0].mod_revision == old.revision and decode_stored(there[0]) == wanted:
+            return old
+        written = await super().replace(old, wanted, dry_run=dry_run)
         return await self.retold(written) if written else None
 
     async def stored(self, obj: Object) -> Object:

@@ -125,6 +125,10 @@ class Registry:
             raise already_exists(self.resource.plural, meta["name"], self.resource.group)
         return self._remember(Record(key, obj, revision))
 
+    def same(self, old: Record, obj: Object) -> bool:
+        """Whether there is nothing to write."""
+        return obj == old.obj
+
     async def replace(self, old: Record, obj: Object, *, dry_run: bool = False) -> Record | None:
         """Store `obj` in the place of `old`, or do nothing and return None if `old` is not there any more."""
         if dry_run:

@@ -452,7 +452,7 @@ def content(obj: Object) -> Object:
 
 async def save(call: Call, obj: Object, old: Record) -> Record | None:
     """Write a change: not at all if nothing changed, as a removal if that was the last thing it waited for."""
-    if obj == old.obj:
+    if call.registry.same(old, obj):
         return old
     if may_vanish(obj):
         saved, kept = await call.registry.remove(old, obj, dry_run=call.dry_run), None
