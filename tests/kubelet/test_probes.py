@@ -1,11 +1,13 @@
 """Probes and what comes first, decided without asking anybody; volumes as they are written."""
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tinykube.kubelet.environment import ConfigError
+from tinykube.kubelet.http import by_grpc
 from tinykube.kubelet.probes import Standing, answered, must_restart, port_of
 from tinykube.kubelet.restart import plan
 from tinykube.kubelet.volumes import selected, write_files
@@ -98,3 +100,34 @@ def test_files_are_replaced_all_at_once(tmp_path: Path) -> None:
     write_files(volume, {"a": (b"3", 0o644), "c": (b"4", 0o644)})
     assert sorted(each.name for each in volume.iterdir() if not each.name.startswith("..")) == ["a", "c"]
     assert ((volume / "a").read_bytes(), (volume / "..data").resolve() != held, held.exists()) == (b"3", True, False)
+
+
+class Checked:
+    """A service that answers health checks by what was asked for: good for "", not serving for "sick"."""
+
+    def service(self, call: Any) -> Any:
+        import grpc
+
+        def answer(request: bytes, context: Any) -> bytes:
+            if request == b"\x0a\x04nope":
+                context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            return b"\x08\x02" if request == b"\x0a\x04sick" else b"\x08\x01"
+        return grpc.unary_unary_rpc_method_handler(answer) if call.method == "/grpc.health.v1.Health/Check" else None
+
+
+async def test_grpc_asks_the_service_itself() -> None:
+    import grpc
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Checked()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        assert (await by_grpc({"port": port}, "127.0.0.1"))[0] is True
+        assert (await by_grpc({"port": port, "service": "well"}, "127.0.0.1"))[0] is True
+        assert await by_grpc({"port": port, "service": "sick"}, "127.0.0.1") == (
+            False, 'service unhealthy (responded with "NOT_SERVING")')
+        assert await by_grpc({"port": port, "service": "nope"}, "127.0.0.1") == (
+            False, "error: rpc error: code = NOT_FOUND desc = unknown service")
+    finally:
+        server.stop(0).wait()
+    good, said = await by_grpc({"port": port}, "127.0.0.1")
+    assert (good, "UNAVAILABLE" in said) == (False, True)
