@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -20,6 +21,7 @@ from tests.simulation.workloads import BIG_HOUR, DAY, HOUR, QUARTER, SMALL_DAY, 
 from tests.simulation.world import BEGINNING, World
 
 SIZES = {"quarter": QUARTER, "hour": HOUR, "small-day": SMALL_DAY, "big-hour": BIG_HOUR, "day": DAY}
+CPU_SECONDS = {"quarter": 120, "hour": 600, "small-day": 7200, "big-hour": 7200, "day": 40_000}
 PATIENCE = 1800.0             # simulated seconds in which a cluster has to be well again
 STEP = 2.0                    # from look to look
 STEADY = 20.0                 # for so long it has to stay well
@@ -51,8 +53,8 @@ class Day:
     async def begin(self) -> None:
         """Everything is started, and made, and well. So far all days are the same."""
         await self.world.start()
-        for resource, obj in everything(self.size):
-            await self.world.insist(lambda resource=resource, obj=obj: self.world.admin.create(resource, obj))  # type: ignore[misc]
+        for kind, obj in everything(self.size):
+            await self.world.insist(lambda kind=kind, obj=obj: self.world.admin.create(kind, obj))  # type: ignore[misc]
         await self.recover("the beginning")
 
     async def pass_(self, seed: int) -> Outcome:
@@ -142,8 +144,10 @@ async def in_a_child(day: Day, seed: int) -> tuple[bool, str]:
         os.close(writer)
         with os.fdopen(reader, encoding="utf-8") as said:
             text = said.read()
+        text = text or f"seed {seed}: its process was ended, perhaps after too many seconds of a processor: {day.name}"
         return os.waitpid(child, 0)[1] == 0, text                  # noqa: ASYNC222 - simulated time can wait
     status, text = 1, f"seed {seed}: the process of this day has ended"
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS[day.name], CPU_SECONDS[day.name]))       # a loop without end ends
     try:
         asyncio._set_running_loop(day.world.clock.loop)             # which does not run in a child, by itself
         began = time.process_time()
