@@ -7,7 +7,7 @@ import json
 import socket
 
 import pytest
-from tinykube.api.http import Server, serve
+from tinykube.api.http import HEAD_TOO_LARGE, Server, serve
 from tinykube.client.http import HttpTransport
 from tinykube.machinery.wire import Request, Response
 from tinykube.store import Put, Store, prefix_end
@@ -38,7 +38,6 @@ def status_in(answer: bytes) -> dict[str, object]:
     b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
 ])
 async def test_what_is_not_http_gets_a_status(nonsense: bytes) -> None:
     async with await serve(length) as server:
@@ -48,6 +47,26 @@ async def test_what_is_not_http_gets_a_status(nonsense: bytes) -> None:
         assert status["kind"] == "Status"
         assert status["reason"] == "BadRequest"
         assert str(status["message"]).startswith("malformed HTTP request: ")
+
+
+@pytest.mark.parametrize("head", [
+    b"X: " + b"y" * 2_000_000, b"".join(b"X-%d: y\r\n" % number for number in range(200_000)), b"X: y\r\n" * 400_000])
+async def test_a_head_without_end_is_refused(head: bytes) -> None:
+    async with await serve(length) as server:
+        answer = await raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n" + head, half_close=False)
+        assert answer == HEAD_TOO_LARGE
+
+
+async def test_a_long_head_is_read_and_bodies_do_not_count() -> None:
+    async with await serve(length) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        for size in (3 << 20, 5, 3 << 20):                      # on one connection, with a body larger than any head
+            writer.write(b"POST /%s HTTP/1.1\r\nHost: x\r\nX: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+                b"p" * 100_000, b"y" * 500_000, size, b"a" * size))
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert json.loads(await reader.readuntil(b"\n")) == {"length": size}
+        writer.close()
 
 
 async def test_a_broken_chunk_gets_a_status() -> None:

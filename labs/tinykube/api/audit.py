@@ -164,7 +164,7 @@ def parsed(body: Body) -> Object | None:
         return body
     try:
         found = json.loads(body) if isinstance(body, bytes) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

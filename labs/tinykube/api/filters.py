@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tinykube.api.requestinfo import request_info
 from tinykube.machinery.clock import Clock
-from tinykube.machinery.errors import ApiError, internal, too_large
+from tinykube.machinery.errors import ApiError, bad_request, internal, too_large
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.wire import Handler, Request, Response
 from tinykube.store import StoreError
@@ -53,6 +53,8 @@ def errors_to_status(log: EventLog) -> Filter:
             fault = ApiError(500, str(error))
             fault.reason = ""
             return status_response(fault)
+        except RecursionError:
+            return status_response(bad_request("the object is nested too deeply"))
         except Exception as error:
             log.add("api", "fault", path=request.target, error=f"{type(error).__name__}: {error}")
             return status_response(internal(f"{type(error).__name__}: {error}"))

@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from tinykube.api.listing import selection
 from tinykube.machinery import errors
-from tinykube.machinery.selectors import parse_label_selector
 from tinykube.machinery.wire import Object, Request, Response
 from tinykube.store import StoreError
 
@@ -35,8 +35,9 @@ def install(server: ApiServer) -> None:
     async def components(call: Call) -> Response:
         status = component("etcd-0", await ask_store(server))
         if not call.info.name:
-            fits = parse_label_selector(call.request.param("labelSelector")).matches({})
-            items: Object = {"kind": "ComponentStatusList", "metadata": {}, "items": [status] if fits else []}
+            selects = selection(call.request, call.resource)
+            items: Object = {"kind": "ComponentStatusList", "metadata": {}, "items": [
+                each for each in (status,) if not selects or selects(each)]}
             return shaped(call, {"apiVersion": "v1", **items})
         if call.info.name != "etcd-0":
             raise errors.not_found("componentstatus", call.info.name)

@@ -25,6 +25,9 @@ BODY_LIMIT = 3 << 20              # bytes in one request, the genuine api-server
 IDLE = 90.0                       # seconds that a connection may wait for a complete request head
 STALL = 30.0                      # seconds without progress, sending or receiving, after which a client is cut off
 SEND_BUFFER = 128 << 10           # bytes that the system holds for one client that does not read
+HEAD_LIMIT = (1 << 20) + 4096     # bytes in the head of a request, Go's limit
+HEAD_TOO_LARGE = (b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                  b"Connection: close\r\n\r\n431 Request Header Fields Too Large")
 ACT_AS = "impersonate-"           # the headers that may come more than once, and are then kept apart
 GRACE = 2.0                       # seconds that running requests get when the server stops
 
@@ -41,7 +44,8 @@ async def serve(handler: Handler, *, host: str = "127.0.0.1", port: int = 0, log
         raise ValueError(f"cannot listen on {host}: plain HTTP stays on this machine, use 127.0.0.1")
     server = Server(handler, log, body_limit, stall, "https" if tls else "http")
     listener = _Listener(server.answer, handler_cancellation=True, keepalive_timeout=idle, access_log=None,
-                         logger=_silent(), lingering_time=stall, auto_decompress=False)
+                         logger=_silent(), lingering_time=stall, auto_decompress=False,
+                         max_line_size=HEAD_LIMIT, max_field_size=HEAD_LIMIT, max_headers=HEAD_LIMIT)
     server.runner = web.ServerRunner(listener, handle_signals=False, shutdown_timeout=GRACE)
     await server.runner.setup()
     try:
@@ -225,12 +229,23 @@ class _Listener(web.Server):
 class _Connection(web.RequestHandler):
     """A connection. What is not HTTP is answered as everything else is: by a Status."""
 
-    __slots__ = ()
+    __slots__ = ("head",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what the system keeps for a client that does not read: a thousand of them are no memory leak."""
         super().connection_made(transport)
+        self.head = 0
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes while no request is complete: a head has an end, or the connection has."""
+        refused = self.head > HEAD_LIMIT
+        self.head = self.head + len(data) if self._waiter is not None and not self._waiter.done() else 0
+        if self.head <= HEAD_LIMIT:
+            super().data_received(data)
+        elif not refused and isinstance(self.transport, asyncio.Transport):
+            self.transport.write(HEAD_TOO_LARGE)
+            self._loop.call_later(GRACE, self.transport.close)     # at once, and what still comes would undo the answer
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
                      message: str | None = None) -> web.StreamResponse:

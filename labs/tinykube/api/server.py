@@ -21,7 +21,7 @@ from tinykube.api.conversion import ConvertedRegistry
 from tinykube.api.convert import from_stored
 from tinykube.api.filters import Filter, chain, errors_to_status, limit_body, log_requests
 from tinykube.api.leases import SharedLeases
-from tinykube.api.overload import limit_concurrency
+from tinykube.api.overload import limit_concurrency, limit_time
 from tinykube.api.registry import Registry
 from tinykube.api.requestinfo import RequestInfo, request_info
 from tinykube.api.resources import RESOURCES, Resource
@@ -68,7 +68,7 @@ class ApiServer:
         self.leases = SharedLeases(storage, clock)
         self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **connect.HANDLERS, **scaling.HANDLERS}
         self.filters = list(filters) if filters is not None else [
-            log_requests(log, clock), errors_to_status(log), limit_body, limit_concurrency()]
+            log_requests(log, clock), errors_to_status(log), limit_time(), limit_body, limit_concurrency()]
         for resource in resources:
             self.add(resource)
         self.decoders: dict[str, Decoder] = dict(DECODERS)

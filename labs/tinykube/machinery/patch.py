@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -278,18 +279,21 @@ def json_type(value: Any) -> str:
 
 
 MOST_OPERATIONS = 10000                  # more could keep the server busy for long
+MOST_COPIED = 3 << 20                    # bytes: what copies itself a few dozen times would fill any memory
 REJECTED = "the server rejected our request due to an error in our request"
 
 
 def json_patch(document: Any, operations: list[Object]) -> Any:
     """`document` after each of `operations` in turn (RFC 6902). Raises ApiError 422 if one can't be done."""
     check_operations(operations)
-    root = {"": copy.deepcopy(document)}
+    root, copied = {"": copy.deepcopy(document)}, 0
     for operation in operations:
         try:
-            apply_operation(root, operation)
+            copied += apply_operation(root, operation)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ApiError(422, REJECTED, "Invalid", {}) from error
+        if copied > MOST_COPIED:
+            raise ApiError(422, REJECTED, "Invalid", {})
     return root[""]
 
 
@@ -306,8 +310,8 @@ def check_operations(operations: Any) -> None:
             raise bad_request(text.format(json_type(operation), ""))
 
 
-def apply_operation(root: Object, operation: Object) -> None:
-    """Carry out one operation. Like the genuine server, `replace` and `copy` take a missing member for null."""
+def apply_operation(root: Object, operation: Object) -> int:
+    """Carry out one operation; how many bytes it copied. As genuine, `replace` and `copy` take a missing member for null."""
     kind, value = operation["op"], copy.deepcopy(operation.get("value"))
     if kind in ("move", "copy"):
         place, token = locate(root, operation["from"])
@@ -326,6 +330,7 @@ def apply_operation(root: Object, operation: Object) -> None:
         place[token] = value
     else:
         raise ValueError(f"unknown op {kind!r}")
+    return len(json.dumps(value, separators=(",", ":"))) if kind == "copy" else 0
 
 
 def locate(root: Any, pointer: str) -> tuple[Any, Any]:
