@@ -45,7 +45,7 @@ async def serve(handler: Handler, *, host: str = "127.0.0.1", port: int = 0, log
     server = Server(handler, log, body_limit, stall, "https" if tls else "http")
     listener = _Listener(server.answer, handler_cancellation=True, keepalive_timeout=idle, access_log=None,
                          logger=_silent(), lingering_time=stall, auto_decompress=False,
-                         max_line_size=HEAD_LIMIT, max_field_size=HEAD_LIMIT, max_headers=HEAD_LIMIT)
+                         max_line_size=2 * HEAD_LIMIT, max_field_size=2 * HEAD_LIMIT, max_headers=HEAD_LIMIT)
     server.runner = web.ServerRunner(listener, handle_signals=False, shutdown_timeout=GRACE)
     await server.runner.setup()
     try:
