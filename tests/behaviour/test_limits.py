@@ -84,7 +84,7 @@ def test_those_that_stay_do_not_read_it(ns: Namespace) -> None:
 
 
 def test_too_deep(ns: Namespace) -> None:
-    body = '{"metadata":{"name":"deep"},"data":%s%s}' % ("[" * 20_000, "]" * 20_000)
+    body = '{"metadata":{"name":"deep"},"data":' + "[" * 20_000 + "]" * 20_000 + "}"
     said = ns.call("POST", "/configmaps", body).json()
     assert (said["code"], said["reason"]) == (400, "BadRequest")
     assert "exceeded max depth" in said["message"]
