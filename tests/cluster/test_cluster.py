@@ -97,7 +97,7 @@ async def test_wrong_names_are_told() -> None:
     with pytest.raises(ValueError, match="unknown part etcd; there are api, scheduler, controller-manager, proxy, kubelet"):
         Cluster(without={"etcd"})
     async with Cluster(without={"kubelet", "scheduler"}) as c:
-        with pytest.raises(ValueError, match=r"no component 'dns'; there are api, .*, proxy, kubelet/node-1"):
+        with pytest.raises(ValueError, match=r"no component 'dns'; there are api, .*, proxy, metrics-server, kubelet/node-1"):
             await c.start_component("dns")
         with pytest.raises(ValueError, match="api runs already"):
             await c.start_component("api")
