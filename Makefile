@@ -28,12 +28,14 @@ $(VENV)/.ready-%: pyproject.toml constraints.txt
 	@$(BIN)/bookkit guard >/dev/null
 	@touch $@
 
+# In a container one is often root, and Jupyter wants to be told that this is meant.
 .PHONY: lab
 lab: $(VENV)/.ready-lab ## set up, say what this machine can run, and open JupyterLab at the first chapter
 	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
 	@$(BIN)/bookkit doctor
 	@echo; echo "JupyterLab opens at the first chapter. No browser here? Open the address that it prints. Ctrl-C ends it."
-	@$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/book/00-start.ipynb $(LAB_FLAGS)
+	@$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/book/00-start.ipynb \
+	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS)
 
 .PHONY: doctor
 doctor: $(VENV)/.ready-lab ## what this machine can run, and what would make it run more
