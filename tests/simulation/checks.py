@@ -171,6 +171,11 @@ class Look:
             expected = {node for node in self.up if node in self.nodes}
             if any(there[node] != 1 for node in expected) or there.keys() - self.nodes.keys():
                 yield f"DaemonSet {name(each)} has {sorted(there.items())}"
+            status = each.get("status") or {}
+            if status.get("observedGeneration") != each["metadata"]["generation"]:
+                yield f"DaemonSet {name(each)} has not been looked at since it was changed"
+            if not self.down and status.get("updatedNumberScheduled", 0) != len(expected):
+                yield f"DaemonSet {name(each)} runs {status.get('updatedNumberScheduled', 0)} of its newest template"
             if any(dig(each, "status", field, default=0) != len(expected) for field in ("desiredNumberScheduled", "numberReady")):
                 yield f"DaemonSet {name(each)} says {each.get('status')} on {len(self.nodes)} nodes, {len(expected)} up"
 

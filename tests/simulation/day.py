@@ -23,6 +23,7 @@ from tests.simulation.world import BEGINNING, World
 SIZES = {"quarter": QUARTER, "hour": HOUR, "small-day": SMALL_DAY, "big-hour": BIG_HOUR, "day": DAY}
 CPU_SECONDS = {"quarter": 120, "hour": 600, "small-day": 7200, "big-hour": 7200, "day": 40_000}
 PATIENCE = 1800.0             # simulated seconds in which a cluster has to be well again
+LONGEST = 7200.0              # simulated seconds that a trouble may take
 STEP = 2.0                    # from look to look
 STEADY = 20.0                 # for so long it has to stay well
 
@@ -64,7 +65,11 @@ class Day:
         random, end, pause = world.random("troubles"), self.size.hours * 3600, self.size.hours * 3600 / self.size.faults
         for number in range(self.size.faults):
             await clock.sleep(max(0.0, min(random.uniform(0, pause), number * pause - clock.monotonic())))
-            await trouble(world, random)
+            try:
+                async with asyncio.timeout(LONGEST):
+                    await trouble(world, random)
+            except TimeoutError:
+                raise self.unwell(f"a trouble that has not ended after {LONGEST:.0f} s", problems(world)) from None
             await self.recover(world.history.told[-1])
             while world.later:
                 await world.later.pop()()
@@ -76,9 +81,15 @@ class Day:
         return Outcome(seed, world.history.digest, world.history.count, world.network.requests, world.history.told, self.recovery)
 
     async def recover(self, why: str) -> None:
-        """Wait until all is well, and stays so. Raises Unwell."""
+        """Wait until all is well, and stays so. Raises Unwell.
+
+        As long as a watch of the control plane waits before its next try, as a genuine one does for up to a minute, nobody
+        asks: what looks well then may be what nobody has noticed.
+        """
         clock, began = self.world.clock, self.world.clock.monotonic()
         well_since = None
+        while clock.monotonic() < min(self.world.notes.pause_ends, began + PATIENCE):
+            await clock.sleep(STEP)
         while True:
             found = self.wrong()
             if found and clock.monotonic() > began + PATIENCE:

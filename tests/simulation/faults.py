@@ -14,6 +14,7 @@ from tests.simulation.workloads import SPACE, template, workload
 from tests.simulation.world import Machine, World
 
 Trouble = Callable[[World, Random], Awaitable[str]]
+PATIENCE = 600.0              # simulated seconds that somebody waits for a name to be free, before the machines are brought back
 
 
 def some_machine(world: World, random: Random) -> Machine:
@@ -259,8 +260,11 @@ async def replace_deployment(world: World, random: Random) -> str:
     options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy}
     await world.insist(lambda: world.admin.call("DELETE", path, None, options), accept=(404,))
     await world.clock.sleep(random.uniform(0, 3))
+    began = world.clock.monotonic()
     while not await created(world, workload("Deployment", which, replicas)):
         await world.clock.sleep(2)
+        if world.later and world.clock.monotonic() > began + PATIENCE:     # its last pod waits for a machine that is away
+            await world.later.pop()()
     return f"deployment {which} deleted ({policy}), and made anew with {replicas}"
 
 

@@ -17,7 +17,7 @@ from tests.simulation import day
 from tests.simulation.day import Unwell, run_day
 
 ROOT = Path(__file__).parents[2]
-SEEDS, TOGETHER = int(os.environ.get("DAYS", "8")), 4           # DAYS=200 for all; nightly by `make day`
+SEEDS, TOGETHER = int(os.environ.get("DAYS", "200")), 25          # 200 take about 100 s on two processors
 
 
 @pytest.mark.timeout(600)

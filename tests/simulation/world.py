@@ -23,7 +23,7 @@ from tinykube.controllers.manager import Manager
 from tinykube.controllers.settings import Settings
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.errors import ApiError
-from tinykube.machinery.eventlog import EventLog
+from tinykube.machinery.eventlog import EventLog, Record
 from tinykube.machinery.objects import Object
 from tinykube.machinery.wire import Handler, as_user
 from tinykube.scheduler.scheduler import Scheduler
@@ -70,6 +70,19 @@ class Process:
     lines: list[Line] = field(default_factory=list)
 
 
+class Notes(EventLog):
+    """What the control plane says, for the log of all; and until when one of its watches waits before it tries again."""
+
+    def __init__(self, all_: EventLog) -> None:
+        super().__init__(all_.clock, limit=0)
+        self.all, self.pause_ends = all_, 0.0
+
+    def add(self, component: str, verb: str, /, **facts: Any) -> Record:
+        if (component, verb) == ("reflector", "retry"):
+            self.pause_ends = max(self.pause_ends, self.clock.monotonic() + facts["delay"])
+        return self.all.add(component, verb, **facts)
+
+
 class World:
     """Store, api-server, scheduler, controllers, and machines with kubelets, in one loop, and all ways to hurt them."""
 
@@ -77,6 +90,7 @@ class World:
         self.clock, self.seed, self.directory, self.history = clock, BEGINNING, directory, history
         self.lots: dict[str, Random] = {}                            # by whose they are
         self.log = EventLog(clock, limit=2000)
+        self.notes = Notes(self.log)
         self.storage = RecordingStorage(clock, history, self.random("store"))
         self.storage.guards.append(self.guard)
         self.network = Network(clock, self.random("network"))
@@ -160,13 +174,13 @@ class World:
         if kind == "scheduler":
             mine = client(SCHEDULER, "scheduler")
             elector = LeaderElector(mine, "kube-scheduler", identity, clock=self.clock, random=random,
-                                    namespace="kube-system", log=self.log, times=self.size.election)
-            scheduler = Scheduler(mine, clock=self.clock, random=random, log=self.log, elector=elector)
+                                    namespace="kube-system", log=self.notes, times=self.size.election)
+            scheduler = Scheduler(mine, clock=self.clock, random=random, log=self.notes, elector=elector)
             await scheduler.start()
             process.stop = scheduler.stop
         else:
             manager = Manager(lambda account: client(account_user(account) if account else MANAGER, account or "manager"),
-                              identity, clock=self.clock, random=random, log=self.log,
+                              identity, clock=self.clock, random=random, log=self.notes,
                               settings=Settings("the authority of a simulated day"), times=self.size.election)
             await manager.start()
             process.stop = manager.stop
