@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 from datetime import datetime, timedelta
 
+from tinykube.client.queue import WorkQueue
 from tinykube.controllers.conditions import holds, said
-from tinykube.controllers.following import Following
+from tinykube.controllers.following import Following, NotYet
 from tinykube.controllers.settings import Asked
 from tinykube.machinery.objects import Object, dig, parse_time, timestamp
 
@@ -67,6 +68,7 @@ class Requests(Following):
 
     def setup(self) -> None:
         """Watch requests."""
+        self.queue = WorkQueue(self.clock, first=0.2)
         self.requests = self.watch(REQUESTS)
 
     async def sync(self, key: str) -> None:
@@ -93,7 +95,7 @@ class Approver(Requests):
     name = "certificatesigningrequest-approving-controller"
 
     async def look(self, key: str, request: Object, asked: Asked) -> None:
-        """Approve one request, or leave it."""
+        """Approve one request, or leave it to people. Who may not yet is asked about again, later each time."""
         spec = request["spec"]
         if dig(request, "status", "conditions") or dig(request, "status", "certificate") or spec["signerName"] != KUBELET:
             return
@@ -101,8 +103,9 @@ class Approver(Requests):
             return
         review, words = review_of(spec, asked.name)
         answer = await self.client.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", None, review)
-        if dig(answer, "status", "allowed"):
-            await self.add(request, "approval", "Approved", "AutoApproved", words)
+        if not dig(answer, "status", "allowed"):
+            raise NotYet(f"{spec.get('username')} may not have {key} approved without a person")
+        await self.add(request, "approval", "Approved", "AutoApproved", words)
 
 
 class Signer(Requests):
