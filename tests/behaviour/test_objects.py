@@ -286,3 +286,25 @@ def test_field_validation_warn(ns: Namespace) -> None:
     answer = ns.call("POST", "/configmaps", configmap("a") | {"colour": "red"}, fieldValidation="Warn")
     assert answer.status_code == 201
     assert 'unknown field \\"colour\\"' in answer.headers["Warning"]
+
+
+FULL = {"cpu": "1", "memory": "1Gi"}
+CLASSES: list[tuple[list[dict[str, Any]], str]] = [
+    ([{}], "BestEffort"), ([{}, {}], "BestEffort"), ([{"limits": {"example.com/gpu": "1"}}], "BestEffort"),
+    ([{"requests": {"cpu": "0"}}], "BestEffort"), ([{"limits": {"cpu": "0", "memory": "0"}}], "BestEffort"),
+    ([{"requests": {"cpu": "1m"}}], "Burstable"), ([{"limits": FULL | {"cpu": "0"}}], "Burstable"),
+    ([{"limits": FULL}], "Guaranteed"), ([{"limits": FULL, "requests": {"cpu": "1000m", "memory": "1024Mi"}}], "Guaranteed"),
+    ([{"limits": FULL, "requests": {"cpu": "500m"}}], "Burstable"), ([{"limits": {"memory": "1Gi"}}], "Burstable"),
+    ([{"limits": FULL}, {}], "Burstable"), ([{"limits": FULL}, {"limits": FULL}], "Guaranteed"),
+    ([{"limits": FULL}, {"requests": {"cpu": "0"}}], "Burstable"), ([{"requests": FULL}, {"limits": FULL}], "Burstable")]
+
+
+@pytest.mark.parametrize(("asked", "expected"), CLASSES)
+def test_the_class_of_a_pod(ns: Namespace, asked: list[dict[str, Any]], expected: str) -> None:
+    """How firmly a pod said what it needs; it does not matter which container is an init container."""
+    every = [{"name": f"c{at}", "image": "box", "resources": each} for at, each in enumerate(asked)]
+    for first in range(len(every)):
+        spec = {"initContainers": every[:first], "containers": every[first:]}
+        made = ns.call("POST", "/pods", {"metadata": {"name": "web"}, "spec": spec}, dryRun="All")
+        assert made.status_code == 201, made.text
+        assert made.json()["status"]["qosClass"] == expected

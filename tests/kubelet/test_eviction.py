@@ -12,7 +12,6 @@ from tinykube.kubelet.eviction import (
     Threshold,
     eviction_message,
     is_critical,
-    qos_class,
     rank,
     refusal,
     thresholds,
@@ -26,22 +25,6 @@ MI = 1 << 20
 def pod(*containers: Mapping[str, Any], **spec: Any) -> Object:
     every = [{"name": f"c{at}", "resources": each} for at, each in enumerate(containers)]
     return {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": every, **spec}}
-
-
-FULL = {"cpu": "1", "memory": "1Gi"}
-
-
-@pytest.mark.parametrize(("containers", "qos"), [
-    ([{}], "BestEffort"), ([{}, {}], "BestEffort"), ([{"limits": {"nvidia.com/gpu": "1"}}], "BestEffort"),
-    ([{"requests": {"cpu": "0"}}], "BestEffort"), ([{"requests": {"cpu": "1m"}}], "Burstable"),
-    ([{"limits": FULL}], "Guaranteed"), ([{"limits": FULL, "requests": {"cpu": "1000m", "memory": "1024Mi"}}], "Guaranteed"),
-    ([{"limits": FULL, "requests": {"cpu": "500m"}}], "Burstable"), ([{"limits": {"memory": "1Gi"}}], "Burstable"),
-    ([{"limits": FULL}, {}], "Burstable"), ([{"limits": FULL}, {"limits": FULL}], "Guaranteed")])
-def test_qos(containers: list[Object], qos: str) -> None:
-    assert qos_class(pod(*containers)) == qos
-    if len(containers) == 2:
-        first, second = pod(*containers)["spec"]["containers"]
-        assert qos_class({"spec": {"initContainers": [first], "containers": [second]}}) == qos
 
 
 def test_thresholds_are_read() -> None:

@@ -16,7 +16,8 @@ from tinykube.kubelet.static import is_static
 from tinykube.kubelet.stats import Observed, Uses
 from tinykube.kubelet.worker import PodWorker, pause
 from tinykube.machinery.objects import Object, dig, uid
-from tinykube.machinery.quantity import format_quantity, parse_quantity, whole
+from tinykube.machinery.quantity import format_quantity, whole
+from tinykube.machinery.quota import quality_of_service
 
 if TYPE_CHECKING:
     from tinykube.kubelet.kubelet import Kubelet
@@ -28,22 +29,6 @@ NEWS = {("MemoryPressure", True): "NodeHasInsufficientMemory", ("MemoryPressure"
 LOOK_SECONDS, TRANSITION, GONE_SECONDS = 10.0, 300.0, 30.0
 CRITICAL = 2_000_000_000                   # a priority from which on nobody is driven out
 FORM = re.compile(r"([\w.]+)<([\d.]+%|[\w.]+)")
-
-
-def qos_class(pod: Object) -> str:
-    """How firmly a pod said what it needs: Guaranteed, Burstable or BestEffort."""
-    containers = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-    asked = [(whole_milli(dig(each, "resources", "requests", what, default=dig(each, "resources", "limits", what, default="0"))),
-              whole_milli(dig(each, "resources", "limits", what, default="0")))
-             for each in containers for what in ("cpu", "memory")]
-    if not any(request or limit for request, limit in asked):
-        return "BestEffort"
-    return "Guaranteed" if all(limit and request == limit for request, limit in asked) else "Burstable"
-
-
-def whole_milli(text: str) -> int:
-    """An amount in thousandths, to compare."""
-    return int(parse_quantity(text) * 1000)
 
 
 @dataclass(frozen=True)
@@ -121,7 +106,7 @@ def refusal(pod: Object, pressures: set[str]) -> Rejection | None:
     """Why a pod may not come to a node in this trouble, or None. Short of memory, it still takes those who said what they need."""
     if not pressures or is_critical(pod):
         return None
-    if "MemoryPressure" in pressures and (qos_class(pod) != "BestEffort" or tolerates_pressure(pod)):
+    if "MemoryPressure" in pressures and (quality_of_service(pod) != "BestEffort" or tolerates_pressure(pod)):
         return None
     return Rejection("Evicted", f"The node had condition: [{' '.join(sorted(pressures))}]. ")
 

@@ -13,13 +13,15 @@ Amounts = dict[str, Decimal]
 
 
 def quality_of_service(pod: Object) -> str:
-    """How safe a pod is when memory gets short: Guaranteed, Burstable or BestEffort."""
-    containers = (each for kind in ("initContainers", "containers") for each in dig(pod, "spec", kind, default=[]))
-    asked, guaranteed = False, True
+    """How firmly a pod said what it needs: Guaranteed, Burstable or BestEffort. Nothing of something is not asked for."""
+    containers = [each for kind in ("initContainers", "containers") for each in dig(pod, "spec", kind, default=[])]
+    asked = []
     for requests, limits in ([dig(each, "resources", side, default={}) for side in ("requests", "limits")] for each in containers):
-        asked = asked or bool({"cpu", "memory"} & (requests.keys() | limits.keys()))
-        guaranteed &= all(what in limits and requests.get(what, limits[what]) == limits[what] for what in ("cpu", "memory"))
-    return "BestEffort" if not asked else "Guaranteed" if guaranteed else "Burstable"
+        for limit, request in ((limits.get(what, 0), requests.get(what, limits.get(what, 0))) for what in ("cpu", "memory")):
+            asked.append((parse_quantity(request), parse_quantity(limit)))
+    if not any(request or limit for request, limit in asked):
+        return "BestEffort"
+    return "Guaranteed" if all(limit and request == limit for request, limit in asked) else "Burstable"
 
 
 def total(parts: list[Object], side: str) -> Amounts:
