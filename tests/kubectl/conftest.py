@@ -14,6 +14,8 @@ from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.store import LocalStorage, Store
 
+from tests.behaviour.target import Target
+
 
 def a_tiny(folder: Path) -> Iterator[Path]:
     """The kubeconfig of a tiny api-server that listens in a thread."""
@@ -34,6 +36,22 @@ def a_tiny(folder: Path) -> Iterator[Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One for all tests."""
     yield from a_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+LIMITS = ("/api/v1/namespaces/default/resourcequotas", "/api/v1/namespaces/default/limitranges",
+          *(f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations" for kind in ("mutating", "validating")))
+
+
+@pytest.fixture(autouse=True)
+def nothing_that_limits_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A quota that one test leaves behind would be another's failure, on the days when both meet one worker."""
+    yield
+    where = request.getfixturevalue("tiny") if "tiny" in request.fixturenames else None
+    if isinstance(where, Path) and where.exists():  # the one that all share, not one of a test's own
+        server = Target("tiny", str(where), frozenset())
+        left = [item["metadata"]["name"] for path in LIMITS for item in server.call("GET", path).json()["items"]]
+        server.close()
+        assert not left
 
 
 @pytest.fixture(scope="session")

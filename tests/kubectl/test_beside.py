@@ -129,7 +129,7 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
     ] + [("get deploy,cj,ing,pdb -o name", ""), ("get role,rolebinding,secret,quota,sa -o name", ""),
          ("get secret word -o jsonpath={.data}", ""), ("get role reader -o jsonpath={.rules}", ""),
          ("delete deploy,cj,jobs,ing,pdb,role,rolebinding,secret,quota,cm,svc -l nothing=here", ""),
-         ("delete deploy/shop cj/tick job/once job/again ing/shop pdb/calm --wait=false", "")],
+         ("delete deploy/shop cj/tick job/once job/again ing/shop pdb/calm quota/small --wait=false", "")],
     "the rest": [
         ("create namespace lab", ""), ("get ns", ""), ("describe ns lab", ""), ("create -f -", LEASE), ("get leases", ""),
         ("describe lease turn", ""), ("delete lease turn", ""), ("api-versions --no-such-flag", ""),

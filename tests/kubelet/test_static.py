@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tinykube.cluster import Cluster
-from tinykube.kubelet.static import mirror_of, static_pod
+from tinykube.kubelet.static import mirror_of, sent, static_pod
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object
 
@@ -148,3 +148,13 @@ async def test_mirrors_of_nobody_are_removed(manifests: Path, tmp_path: Path) ->
         await c.wait("pod/web-ant deleted", timeout=60)
         with pytest.raises(ApiError):
             await c.get("pod/web-ant")
+
+
+async def answered(code: int) -> Object:
+    raise ApiError(code, "pods \"web-ant\" not found", "")
+
+
+async def test_who_comes_too_late_to_delete_a_mirror_goes_on() -> None:
+    await sent(answered(404), 404, 409)
+    with pytest.raises(ApiError):
+        await sent(answered(404), 409)                 # whoever creates hears that its namespace is not there

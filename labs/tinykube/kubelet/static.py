@@ -6,6 +6,7 @@ Genuine counterpart: pkg/kubelet/config/file.go and pkg/kubelet/pod/mirror_clien
 import asyncio
 import hashlib
 import json
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,15 @@ def shows(mirror: Object, pod: Object) -> bool:
     return annotations(mirror)[MIRROR] == uid(pod) and "deletionTimestamp" not in mirror["metadata"]
 
 
+async def sent(request: Awaitable[Object], *late: int) -> None:
+    """Have a mirror made, or deleted. Answers of these codes say that we come too late: what there is now, we shall hear."""
+    try:
+        await request
+    except ApiError as error:
+        if error.code not in late:
+            raise
+
+
 class StaticPods:
     """The static pods of one node. Without a directory there are none, and mirrors that earlier ones left are removed."""
 
@@ -155,10 +165,10 @@ class StaticPods:
         for key, mirror in list(self.kubelet.pods.cache.items()):
             worker = running.get(key)
             if is_mirror(mirror) and (worker is None or not (worker.forgotten or shows(mirror, worker.pod))):
-                await client.delete("pods", name(mirror), namespace(mirror), grace_seconds=0, uid=uid(mirror))
+                await sent(client.delete("pods", name(mirror), namespace(mirror), grace_seconds=0, uid=uid(mirror)), 404, 409)
         for key, worker in running.items():
             if key not in self.kubelet.pods.cache and not worker.forgotten:
-                await client.create("pods", mirror_of(worker.pod, self.kubelet.node))
+                await sent(client.create("pods", mirror_of(worker.pod, self.kubelet.node)), 409)
 
     def seen(self, mirror: Object) -> None:
         """A mirror is new, has changed or is gone."""
