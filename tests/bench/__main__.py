@@ -30,7 +30,7 @@ from tinykube.client.reflector import Reflector
 from tinykube.client.rest import Client
 from tinykube.machinery.clock import SystemClock
 
-from tests.bench import rates, scheduling, store
+from tests.bench import rates, rollout, scheduling, store
 from tests.bench.rates import CONNECTIONS, Rates
 from tests.bench.row import Row, at_least, at_most, pairs_of
 
@@ -205,9 +205,10 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.quick:
         ROUNDS, OBJECTS, store.ROUNDS, store.SECONDS, rates.SECONDS, rates.WRITES = 1, 500, 1, 0.5, 0.5, 3
         scheduling.ROUNDS, scheduling.PODS, scheduling.NODES = 1, 100, (100,)
+        rollout.ROUNDS, rollout.PODS, rollout.NODES = 1, 50, 5
     rows: list[Row] = []
     parts = {"start": lambda: start(with_kind=not arguments.quick), "api": api_servers, "store": store.rows,
-             "scheduling": scheduling.rows}
+             "scheduling": scheduling.rows, "rollout": lambda: rollout.rows(tiny)}
     for name in arguments.only or parts:
         for row in parts[name]():
             print(" | ".join(row.cells()), flush=True)
@@ -222,5 +223,6 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure tiny beside genuine.")
     parser.add_argument("--quick", action="store_true", help="once and for a short time, printed only")
-    parser.add_argument("--only", action="append", choices=("start", "api", "store", "scheduling"), help="one part, printed only")
+    parser.add_argument("--only", action="append", choices=("start", "api", "store", "scheduling", "rollout"),
+                        help="one part, printed only")
     main(parser.parse_args())
