@@ -2,7 +2,7 @@
 
 book/conftest.py hands these hooks to pytest. The command:
 
-    pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=sanitize.cfg \
+    pytest --nbval --nbval-current-env --nbval-cell-timeout=240 --nbval-sanitize-with=sanitize.cfg \
         -n 2 --dist loadfile -rs book
 """
 
