@@ -41,5 +41,5 @@ def main(arguments: list[str]) -> int:
 
 def nbval(book: Book, paths: list[str]) -> list[str]:
     """The command that compares the chapters with their stored outputs."""
-    return [sys.executable, "-m", "pytest", "-q", "-rs", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=240", "--timeout=600",
-            f"--nbval-sanitize-with={book.sanitize}", "-n", "2", "--dist", "loadfile", *paths]
+    return [sys.executable, "-m", "pytest", "-q", "-rs", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=240",
+            "--timeout=600", f"--nbval-sanitize-with={book.sanitize}", "-n", "2", "--dist", "loadfile", *paths]
