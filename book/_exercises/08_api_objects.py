@@ -27,3 +27,18 @@ def split_update(answer: Answer) -> None:
     bare = {"metadata": {}, "spec": {"n": 1}}
     answer(bare, new, "").gives({"metadata": {"v": 2}, "spec": {"n": 2}},
                                 hint="An object that had no status gets none by the main path.")
+
+
+@exercise
+def read_path(answer: Answer) -> None:
+    """What a path of the API is about: (group, resource, namespace, name)."""
+    answer("/api/v1/namespaces/default/pods/web").gives(("", "pods", "default", "web"),
+                                                        hint="The oldest group has no name, and lies below /api.")
+    answer("/apis/apps/v1/namespaces/shop/deployments").gives(("apps", "deployments", "shop", ""),
+                                                              hint="All other groups lie below /apis, with their name.")
+    answer("/api/v1/nodes/ant").gives(("", "nodes", "", "ant"), hint="A node lies in no namespace.")
+    answer("/api/v1/pods").gives(("", "pods", "", ""), hint="Without a namespace, the pods of all are meant.")
+    answer("/api/v1/namespaces/shop").gives(("", "namespaces", "", "shop"), hint="A namespace is an object, too: it has a name.")
+    answer("/api/v1/namespaces").gives(("", "namespaces", "", ""), hint="And there is a list of them.")
+    answer("/api/v1/namespaces/default/pods/web/log").gives(("", "pods", "default", "web"),
+                                                            hint="A subresource comes after the name.")

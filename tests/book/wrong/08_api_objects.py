@@ -30,3 +30,23 @@ def takes_all(old: Object, new: Object, path: str) -> Object:
 @wrong("split_update", says="the spec stays")
 def status_too(old: Object, new: Object, path: str) -> Object:
     return new if path == "status" else {**new, "status": old.get("status")}
+
+
+@wrong("read_path", says="A namespace is an object, too")
+def always_a_room(path: str) -> tuple[str, str, str, str]:
+    parts = path.strip("/").split("/")
+    group = parts[1] if parts[0] == "apis" else ""
+    parts = parts[3:] if parts[0] == "apis" else parts[2:]
+    namespace = ""
+    if parts[0] == "namespaces":
+        namespace, parts = parts[1], [*parts[2:], ""]
+    return group, parts[0], namespace, [*parts, ""][1]
+
+
+@wrong("read_path", says="below /apis")
+def knows_no_groups(path: str) -> tuple[str, str, str, str]:
+    parts = path.strip("/").split("/")[2:]
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 2:
+        namespace, parts = parts[1], parts[2:]
+    return "", parts[0], namespace, [*parts, ""][1]
