@@ -37,3 +37,20 @@ def time_in_phase(answer: Answer) -> None:
     answer([(4, "Pending")]).gives({}, hint="One event has a beginning and no end.")
     answer([]).gives({}, hint="No events, no phases.")
     answer([(0, "Pending"), (3, "Running")]).keeps_its_arguments()
+
+
+@exercise
+def events_until_running(answer: Answer) -> None:
+    answer({}, [("ADDED", "web", "Pending"), ("MODIFIED", "web", "Running")], "web").gives(
+        2, hint="The second event says that it runs.")
+    answer({"web": "Running"}, [("MODIFIED", "web", "Running")], "web").gives(
+        0, hint="The list says it already: no event is needed.")
+    answer({"web": "Pending"}, [("ADDED", "other", "Running"), ("MODIFIED", "web", "Running")], "web").gives(
+        2, hint="The first event is about another pod. It had to be taken, and it counts.")
+    answer({"web": "Pending"}, [("DELETED", "web", "Running"), ("ADDED", "web", "Pending"), ("MODIFIED", "web", "Running")],
+           "web").gives(3, hint="A deleted pod carries its last phase, and runs no more. Another one of its name came, and ran.")
+    answer({"web": "Pending"}, [("MODIFIED", "web", "Pending")], "web").gives(
+        None, hint="The stream ended, and the pod did not run.")
+    answer({"web": "Pending"}, [], "web").gives(None, hint="A stream may end before it has said a word.")
+    answer({"other": "Running"}, [("ADDED", "web", "Running"), ("MODIFIED", "web", "Running")], "web").gives(
+        1, hint="Stop at the first event that says so; and in the list, look at the pod that is asked for.")

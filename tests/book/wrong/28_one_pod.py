@@ -61,3 +61,26 @@ def gives_the_last_one_nothing(events: list[tuple[int, str]]) -> dict[str, int]:
         end = events[n + 1][0] if n + 1 < len(events) else start
         spent[phase] = spent.get(phase, 0) + end - start
     return spent
+
+
+Events = list[tuple[str, str, str]]
+
+
+@wrong("events_until_running", says="no event is needed")
+def forgets_the_list(listed: dict[str, str], events: Events, name: str) -> int | None:
+    return next((n for n, (kind, whose, phase) in enumerate(events, 1)
+                 if whose == name and kind != "DELETED" and phase == "Running"), None)
+
+
+@wrong("events_until_running", says="about another pod")
+def takes_any_pod(listed: dict[str, str], events: Events, name: str) -> int | None:
+    if listed.get(name) == "Running":
+        return 0
+    return next((n for n, (kind, _, phase) in enumerate(events, 1) if kind != "DELETED" and phase == "Running"), None)
+
+
+@wrong("events_until_running", says="runs no more")
+def believes_the_dead(listed: dict[str, str], events: Events, name: str) -> int | None:
+    if listed.get(name) == "Running":
+        return 0
+    return next((n for n, (_, whose, phase) in enumerate(events, 1) if whose == name and phase == "Running"), None)
