@@ -82,6 +82,11 @@ soak: $(VENV)/.ready-test ## the chapters ten times in a row with both cores bus
 faults: $(VENV)/.ready-test ## kill the store under load a thousand times, and check what it remembers (ROUNDS=…)
 	@$(PY) -m tests.faults.killed --rounds $(or $(ROUNDS),1000)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.ready-test ## 100,000 generated requests, from our OpenAPI documents and by changing real ones (SEED=…)
+	@$(PY) -m tests.faults.schemas --examples 20 --seed $(or $(SEED),1)
+	@$(PY) -m tests.faults.generated --requests 90000 --seed $(or $(SEED),1)
+
 .PHONY: day
 day: $(VENV)/.ready-test ## a simulated day with 100 nodes and 1,000 pods, full of failures, from SEED=… (SIZE=hour SEEDS=200 for many shorter ones)
 	@$(PY) -m tests.simulation --size $(or $(SIZE),day) --first $(or $(SEED),0) --seeds $(or $(SEEDS),1)

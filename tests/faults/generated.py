@@ -225,6 +225,19 @@ def wrong(request: Request, response: Response) -> str:
     return str(body.get("message")) if response.status >= 500 and body.get("reason") == "InternalError" else ""
 
 
+async def judge(server: ApiServer, request: Request, outcome: Outcome, called: str) -> None:
+    """Send a request, and write down what came of it."""
+    try:
+        response = await ask(server, request)
+        outcome.statuses[response.status] += 1
+        why = wrong(request, response)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    if why:
+        outcome.faults.append(f"{called}: {request.method} {request.target} {request.headers.get('content-type', '')} "
+                              f"{request.body[:300]!r}: {why}")
+
+
 async def run(count: int, seed: int, tell: Callable[[str], None] = lambda text: None) -> Outcome:
     """Send `count` requests, one after the other. Objects that pile up are deleted now and then."""
     log = EventLog(limit=1000)
@@ -233,16 +246,7 @@ async def run(count: int, seed: int, tell: Callable[[str], None] = lambda text: 
     outcome, generator = Outcome(), Generator(server, seed)
     began, past = time.monotonic(), 0
     for number in range(count):
-        request = generator.request()
-        try:
-            response = await ask(server, request)
-            outcome.statuses[response.status] += 1
-            why = wrong(request, response)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-        if why:
-            outcome.faults.append(f"request {number} of seed {seed}: {request.method} {request.target} "
-                                  f"{request.headers.get('content-type', '')} {request.body[:300]!r}: {why}")
+        await judge(server, generator.request(), outcome, f"request {number} of seed {seed}")
         if number == count // 10:
             outcome.before = memory()
         if number % 1000 == 999:                 # as every five minutes, so that only what is there takes memory

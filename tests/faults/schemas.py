@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,20 +21,23 @@ from typing import Any
 
 import hypothesis
 import schemathesis
+import yaml
 from hypothesis.configuration import set_hypothesis_home_dir
 from schemathesis.generation import GenerationMode
 from tinykube.api import ApiServer, new_server
 from tinykube.api.compaction import compact
+from tinykube.api.protobuf import MEDIA_TYPE
+from tinykube.api.protowrite import document as protobuf
 from tinykube.api.resources import Resource
 from tinykube.machinery.clock import SystemClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.wire import Request
 from tinykube.store import LocalStorage, Store
 
-from tests.faults.generated import Outcome, ask, memory, wrong
+from tests.faults.generated import ACCEPTS, Outcome, example, judge, memory
 
 PROMISED_AND_NOT = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-NAMES = ("a", "b", "web")
+NAMES, YAML = ("a", "b", "web"), "application/yaml"
 Operation = Any                   # schemathesis' own types are not of interest here
 Case = Any
 
@@ -78,22 +82,38 @@ def cases(operation: Operation, count: int, seed: int) -> list[Case]:
 
 
 def as_request(case: Case, kinds: dict[str, Resource], chance: Random) -> Request:
-    """A case as a request. Most get a name and a kind that lead beyond the door."""
-    path = case.operation.path
-    likely = {"namespace": "default", "name": chance.choice(NAMES)}
+    """A case as a request. Most get a name and a kind that lead beyond the door; some bodies are in YAML or protobuf."""
+    method, path, body = case.operation.method.upper(), case.operation.path, case.body
+    resource, likely = kinds.get(path.replace("/{name}", "")), {"namespace": "default", "name": chance.choice(NAMES)}
     for key, value in (case.path_parameters or {}).items():
         path = path.replace(f"{{{key}}}", likely[key] if key in likely and chance.random() < 0.9 else str(value))
-    body = case.body
-    resource = kinds.get(case.operation.path.replace("/{name}", ""))
-    if isinstance(body, dict) and resource and chance.random() < 0.8 and case.operation.method in ("post", "put"):
-        told = body.get("metadata") if isinstance(body.get("metadata"), dict) else {}
-        body = {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {**told, **likely}}
     query = tuple((key, str(value)) for key, value in (case.query or {}).items())
+    headers = {"user-agent": "schemathesis", "accept": chance.choice(ACCEPTS)}
     if "NotSet" in type(body).__name__:
-        return Request(case.operation.method.upper(), path, query, {"user-agent": "schemathesis"})
+        return Request(method, path, query, headers)
+    if isinstance(body, dict) and resource and chance.random() < 0.8 and method in ("POST", "PUT"):
+        right = example(resource.kind, resource.api_version, likely["name"])
+        only = chance.choice(sorted(body)) if body and chance.random() < 0.5 else ""      # most objects would be refused
+        told = body.get("metadata") if isinstance(body.get("metadata"), dict) else {}
+        body = {**right, only: body[only]} if only else {**right, **body, "metadata": {**told, **likely}, "kind": right["kind"],
+                                                         "apiVersion": right["apiVersion"]}
     kind = (case.media_type or "application/json").replace("*/*", "application/json")
-    data = body if isinstance(body, bytes) else json.dumps(body, default=str).encode()
-    return Request(case.operation.method.upper(), path, query, {"user-agent": "schemathesis", "content-type": kind}, data)
+    kind, data = written(body, chance.choices((kind, YAML, MEDIA_TYPE), (6, 2, 2))[0] if kind == "application/json" else kind)
+    return Request(method, path, query, {**headers, "content-type": kind}, data)
+
+
+def written(body: Any, kind: str) -> tuple[str, bytes]:
+    """A body as bytes of a type; as JSON where it can't be said in that type."""
+    if isinstance(body, bytes):
+        return kind, body
+    if kind == YAML:
+        return kind, yaml.safe_dump(json.loads(json.dumps(body, default=str))).encode()
+    if kind == MEDIA_TYPE:
+        try:
+            return kind, protobuf(body)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError, struct.error):
+            kind = "application/json"
+    return kind, json.dumps(body, default=str).encode()
 
 
 def collections(resources: list[Resource]) -> dict[str, Resource]:
@@ -106,26 +126,18 @@ def collections(resources: list[Resource]) -> dict[str, Resource]:
 
 
 async def run(examples: int, seed: int, *, some: int = 0) -> Outcome:
-    """Send `examples` requests of each operation, or of `some` of them that the seed chooses."""
+    """Send `examples` requests of each operation, or of `some` that the seed chooses, half of which create things."""
     log, chance = EventLog(limit=1000), Random(seed)
     server = new_server(LocalStorage(Store()), clock=SystemClock(), random=Random(seed), log=log)
     await server.start()
     kinds = collections(server.resources)
     outcome, past = Outcome(), 0
     known = [each for document in await documents(server) for each in operations(document)]
-    chosen = chance.sample(known, some) if some else known
+    making = [each for each in known if each.method == "post"]
+    chosen = [*chance.sample(making, some // 2), *chance.sample(known, some - some // 2)] if some else known
     for number, operation in enumerate(chosen):
         for case in cases(operation, examples, seed):
-            request = as_request(case, kinds, chance)
-            try:
-                response = await ask(server, request)
-                outcome.statuses[response.status] += 1
-                why = wrong(request, response)
-            except Exception as error:
-                why = f"{type(error).__name__}: {error}"
-            if why:
-                outcome.faults.append(f"{request.method} {request.target} {request.headers.get('content-type', '')} "
-                                      f"{request.body[:400]!r}: {why}")
+            await judge(server, as_request(case, kinds, chance), outcome, f"seed {seed}")
         past = await compact(server.storage, past)
         if number == len(chosen) // 4:
             outcome.before = memory()

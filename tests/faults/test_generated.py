@@ -1,4 +1,4 @@
-"""Requests that nobody wrote: none of them may find a fault. `make faults` sends a hundred thousand."""
+"""Requests that nobody wrote: none of them may find a fault. `make fuzz` sends a hundred thousand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.wire import Request, Response
 from tinykube.store import LocalStorage
 
+from tests.faults import schemas
 from tests.faults.generated import Generator, run, wrong
 
 SEEDS = (1, 2, 3, 4)
@@ -22,6 +23,15 @@ async def test_no_request_finds_a_fault(seed: int) -> None:
     assert outcome.faults == []
     assert {200, 201, 400, 404, 405, 409, 415, 422} <= set(outcome.statuses), "the requests reach every kind of answer"
     assert outcome.after - outcome.before < 24 << 20, "memory grows with the number of requests"
+
+
+@pytest.mark.timeout(300)
+async def test_nothing_that_the_schemas_promise_or_forbid_finds_a_fault() -> None:
+    with schemas.nothing_kept():
+        outcome = await schemas.run(12, 1, some=26)
+    assert outcome.faults == []
+    assert outcome.statuses.total() > 200
+    assert {200, 201, 400, 404, 415, 422} <= set(outcome.statuses), "the requests reach every kind of answer"
 
 
 def requests_of(seed: int) -> list[Request]:

@@ -117,9 +117,9 @@ def tiny_side(**options: Any) -> Iterator[Side]:
 
 
 @contextmanager
-def genuine_side(**options: Any) -> Iterator[Side]:
+def genuine_side(components: Sequence[str] = ("apiserver", "controller-manager"), **options: Any) -> Iterator[Side]:
     """A genuine api-server, and the controllers, who keep its roles."""
-    with control_plane(["apiserver", "controller-manager"], **options) as plane:
+    with control_plane(components, **options) as plane:
         side = Side("genuine", plane.url, str(plane.ca_file), plane.directory, tokens={"token": plane.token, "wrong": "wrong"})
         side.audit = plane.audit
         for who, (user, groups) in USERS.items():

@@ -48,7 +48,9 @@ ANSWERS: dict[str, Any] = {
     "warns": lambda asked: {"allowed": True, "warnings": ["mind the step", 'and "this"']},
     "patches-badly": lambda asked: patch({"op": "remove", "path": "/metadata/none"}),
     "patches-to-nonsense": lambda asked: patch({"op": "replace", "path": "/data", "value": 7}),
-    "allows": lambda asked: {"allowed": True},
+    "allows": lambda asked: {"allowed": True}, "allows-late": lambda asked: {"allowed": True},
+    "converts-late": lambda asked: {"result": {"status": "Success"}, "convertedObjects": [
+        {**each, "apiVersion": asked["desiredAPIVersion"]} for each in asked["objects"]]},
     "other-uid": lambda asked: {"allowed": True, "uid": "other"}}
 
 
@@ -75,7 +77,7 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hooks]:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             found.asked.setdefault(path, []).append({**review, "timeout": self.path.partition("?")[2]})
             kind = path.rpartition("/")[2]
-            if kind == "sleeps":
+            if kind == "sleeps" or kind.endswith("-late"):
                 found.release.wait(30)
             answer: Any = {**review, "response": {"uid": review["request"]["uid"], **ANSWERS[kind](review["request"])}} \
                 if kind in ANSWERS else {}

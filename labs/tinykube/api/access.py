@@ -34,8 +34,9 @@ def doorkeepers(signer: Signer, *, tokens: Mapping[str, User] | None = None, wri
         decide = first_yes([masters, NodeAuthorizer(server).decide, rbac.decide])
         recognizers = [static_tokens(tokens or {}, own), accounts.known, bootstrap_tokens(server, own)]
         notes = (write, server.clock, server.random, policy) if write else None
-        server.filters += [authenticate(recognizers, own, audit_strangers(*notes) if notes else unnoticed),
-                           *([audit(*notes)] if notes else []), impersonate(decide), authorize(decide)]
+        server.filters[-1:] = [                          # the crowd is counted where it is known who asks
+            authenticate(recognizers, own, audit_strangers(*notes) if notes else unnoticed),
+            *([audit(*notes)] if notes else []), impersonate(decide), *server.filters[-1:], authorize(decide)]
         server.may = decide
         server.admission.append(escalation(rbac, decide))
         server.on_start.append(rbac.start)

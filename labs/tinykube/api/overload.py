@@ -1,6 +1,7 @@
 """No more at a time than a server can bear, and nothing for longer: beyond that, come back later.
 
-Genuine counterpart: --max-requests-inflight and --request-timeout of kube-apiserver, and API priority and fairness.
+Genuine counterpart: --max-requests-inflight, --max-mutating-requests-inflight and --request-timeout of kube-apiserver,
+and API priority and fairness.
 """
 from __future__ import annotations
 
@@ -8,11 +9,16 @@ import asyncio
 import json
 import re
 
+from tinykube.api.authorization import MASTERS
 from tinykube.api.filters import Filter
-from tinykube.machinery.errors import bad_request, timeout, too_many_requests
+from tinykube.api.requestinfo import request_info
+from tinykube.machinery.errors import bad_request, timeout
 from tinykube.machinery.wire import Handler, Request, Response
 
-MOST = 400
+READS, WRITES = 400, 200                 # of each, as many at a time
+SENT_AWAY = b"Too many requests, please try again later.\n"
+LATER = {"retry-after": "1", "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+HEALTH = ("/healthz", "/livez", "/readyz")
 LONGEST = 60.0                           # seconds that an answer may take
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONG = ("log", "exec", "attach", "portforward", "proxy")
@@ -20,23 +26,26 @@ LONG = ("log", "exec", "attach", "portforward", "proxy")
 
 def is_long(request: Request) -> bool:
     """Whether a request stays for as long as its client wants, and so must not count."""
-    return request.param("watch") in ("1", "true") or request.path.rpartition("/")[2] in LONG
+    info = request_info(request.method, request.path, request.param("watch") in ("1", "true"))
+    return info.verb == "watch" or info.subresource in LONG
 
 
-def limit_concurrency(most: int = MOST) -> Filter:
-    """Refuse, with a 429 that says when to come back, what comes while `most` others are being answered."""
-    under_way = [0]
+def limit_concurrency(reads: int = READS, writes: int = WRITES) -> Filter:
+    """Send away what comes while that many others are answered, but for administrators and those who ask how we are."""
+    most, under_way = {True: reads, False: writes}, {True: 0, False: 0}
 
     async def counted(request: Request, then: Handler) -> Response:
-        if is_long(request):
+        if is_long(request) or request.path.startswith(HEALTH):
             return await then(request)
-        if under_way[0] >= most:
-            raise too_many_requests("too many requests, please try again later", 1)
-        under_way[0] += 1
+        reading = request.method in ("GET", "HEAD")
+        if under_way[reading] >= most[reading]:
+            privileged = request.user and MASTERS in request.user.groups
+            return await then(request) if privileged else Response(429, SENT_AWAY, dict(LATER))
+        under_way[reading] += 1
         try:
             return await then(request)
         finally:
-            under_way[0] -= 1
+            under_way[reading] -= 1
     return counted
 
 

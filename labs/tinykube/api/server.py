@@ -57,7 +57,7 @@ class ApiServer:
                  resources: Sequence[Resource] = RESOURCES, filters: Sequence[Filter] | None = None,
                  admission: Sequence[Admit] = ADMISSION, kubelet: KubeletDialer | None = None,
                  proxy: ProxyDialer | None = None, services: str = "10.96.0.0/16",
-                 plugins: Sequence[Callable[[ApiServer], None]] = ()) -> None:
+                 plugins: Sequence[Callable[[ApiServer], None]] = (), crowd: Filter | None = None) -> None:
         self.storage, self.clock, self.random, self.log = storage, clock, random, log
         self.kubelet, self.proxy = kubelet, proxy
         self.services = IPv4Network(services)                          # the range that Services' addresses come from
@@ -68,7 +68,7 @@ class ApiServer:
         self.leases = SharedLeases(storage, clock)
         self.admission, self.handlers = list(admission), {**subresources.HANDLERS, **connect.HANDLERS, **scaling.HANDLERS}
         self.filters = list(filters) if filters is not None else [
-            log_requests(log, clock), errors_to_status(log), limit_time(), limit_body, limit_concurrency()]
+            log_requests(log, clock), errors_to_status(log), limit_time(), limit_body, crowd or limit_concurrency()]
         for resource in resources:
             self.add(resource)
         self.decoders: dict[str, Decoder] = dict(DECODERS)
