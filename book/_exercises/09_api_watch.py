@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from bookkit.exercises import Answer, exercise
@@ -25,11 +26,19 @@ def apply_event(answer: Answer) -> None:
     answer({"a": red}, bookmark).gives({"a": red}, hint="A BOOKMARK says how far you are. It is no object of the collection.")
 
 
-@exercise
-def event_for(answer: Answer) -> None:
-    def is_red(obj: dict[str, Any]) -> bool:
+class IsRed:
+    """A predicate that verdicts show by its name."""
+
+    def __call__(self, obj: dict[str, Any]) -> bool:
         return bool(obj["color"] == "red")
 
+    def __repr__(self) -> str:
+        return "is_red"
+
+
+@exercise
+def event_for(answer: Answer) -> None:
+    is_red = IsRed()
     red, blue = {"color": "red"}, {"color": "blue"}
     answer(is_red, None, red).gives("ADDED", hint="It came into being, and it matches.")
     answer(is_red, red, red | {"size": 2}).gives("MODIFIED", hint="It matched before and after.")
@@ -38,3 +47,25 @@ def event_for(answer: Answer) -> None:
     answer(is_red, red, blue).gives("DELETED", hint="To this watcher it is gone: it does not match any more.")
     answer(is_red, blue, None).gives(None, hint="This watcher has never seen it, so it needn't know that it went.")
     answer(is_red, None, blue).gives(None, hint="It does not match.")
+
+
+@dataclass
+class Pages:
+    """A collection that is told page by page: from a token to the items and the next token."""
+
+    pages: dict[str, tuple[list[str], str]]
+
+    def __call__(self, token: str) -> dict[str, Any]:
+        items, following = self.pages[token]
+        return {"items": list(items), "metadata": {"continue": following} if following else {}}
+
+
+@exercise
+def all_pages(answer: Answer) -> None:
+    answer(Pages({"": (["a", "b"], "")})).gives(["a", "b"], hint="One page, and no token: that is all.")
+    answer(Pages({"": (["a", "b"], "x"), "x": (["c"], "")})).gives(["a", "b", "c"], hint="The token leads to the next page.")
+    answer(Pages({"": (["a"], "x"), "x": (["b"], "y"), "y": (["c"], "")})).gives(
+        ["a", "b", "c"], hint="The next page can have a token, too.")
+    answer(Pages({"": (["a"], "x"), "x": ([], "y"), "y": (["b"], "")})).gives(
+        ["a", "b"], hint="An empty page need not be the last one. Only the token says whether there are more.")
+    answer(Pages({"": ([], "")})).gives([], hint="A collection can be empty.")

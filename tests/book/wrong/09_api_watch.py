@@ -46,3 +46,22 @@ def forgets_those_who_leave(selects: Callable[[Object], bool], before: Object | 
     if not selects(after):
         return None
     return "MODIFIED" if before is not None and selects(before) else "ADDED"
+
+
+@wrong("all_pages", says="can have a token, too")
+def two_pages(fetch: Callable[[str], Object]) -> list[str]:
+    first = fetch("")
+    following = first["metadata"].get("continue")
+    return [*first["items"], *(fetch(following)["items"] if following else [])]
+
+
+@wrong("all_pages", says="need not be the last")
+def until_a_page_is_empty(fetch: Callable[[str], Object]) -> list[str]:
+    items: list[str] = []
+    page = fetch("")
+    while page["items"]:
+        items += page["items"]
+        if not page["metadata"].get("continue"):
+            break
+        page = fetch(page["metadata"]["continue"])
+    return items
