@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.behaviour.target import Namespace, Object, pod
+from tests.behaviour.target import Namespace, Object, pod, wait
 
 MERGE = "application/merge-patch+json"
 TEMPLATE: Object = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "box"}]}}
@@ -202,16 +203,17 @@ def test_scale_of_nothing(ns: Namespace) -> None:
 
 # ---- eviction
 
-def eviction(ns: Namespace, name: str) -> Any:
-    return ns.call("POST", f"/pods/{name}/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}})
+def eviction(ns: Namespace, name: str, options: Object | None = None, **query: Any) -> Any:
+    return ns.call("POST", f"/pods/{name}/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}, **(
+        {} if options is None else {"deleteOptions": options})}, **query)
 
 
-def running(ns: Namespace, name: str) -> None:
+def running(ns: Namespace, name: str, ready: str = "True") -> None:
     body = pod(name)
     body["metadata"]["labels"] = {"app": ns.name}
     ns.make("pods", body)
-    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    assert ns.call("PATCH", f"/pods/{name}/status", {"status": ready}, kind=MERGE).status_code == 200
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
+    assert ns.call("PATCH", f"/pods/{name}/status", {"status": status}, kind=MERGE).status_code == 200
 
 
 def test_eviction_without_a_budget(ns: Namespace) -> None:
@@ -237,6 +239,56 @@ def test_a_budget_that_is_too_small(ns: Namespace) -> None:
     assert answer.status_code == 429
     assert answer.json()["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
     assert answer.json()["details"]["causes"][0]["reason"] == "DisruptionBudget"
+
+
+@pytest.mark.parametrize(("options", "query"), [
+    ({"dryRun": ["All"]}, {}), ({}, {"dryRun": "All"}), ({"dryRun": ["All"]}, {"dryRun": "All"}),
+    ({"dryRun": []}, {"dryRun": "All"}), ({"dryRun": ["All", "All"]}, {})])
+def test_an_eviction_that_only_asks(ns: Namespace, options: Object, query: Object) -> None:
+    running(ns, "one")
+    assert eviction(ns, "one", options, **query).status_code == 201
+    assert "deletionTimestamp" not in ns.get("pods", "one")["metadata"]
+
+
+@pytest.mark.parametrize(("options", "query", "code", "message"), [
+    ({"dryRun": ["Some"]}, {}, 422, 'DeleteOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported '
+     'values: "All"'),
+    ({"dryRun": ["Some"]}, {"dryRun": "All"}, 500, "Non-matching dry-run options in request and content: [All] and [Some]"),
+    ({"propagationPolicy": "Odd"}, {}, 422, 'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Odd": '
+     'supported values: "Foreground", "Background", "Orphan", "nil"'),
+    ({"gracePeriodSeconds": "x"}, {}, 400, 'Eviction in version "v1" cannot be handled as a Eviction: json: cannot unmarshal '
+     "string into Go struct field DeleteOptions.deleteOptions.gracePeriodSeconds of type int64")])
+def test_an_eviction_with_wrong_options(ns: Namespace, options: Object, query: Object, code: int, message: str) -> None:
+    running(ns, "one")
+    answer = eviction(ns, "one", options, **query)
+    assert (answer.status_code, answer.json()["message"]) == (code, message)
+    assert ns.call("GET", "/pods/one").status_code == 200
+
+
+def test_an_eviction_without_a_name(ns: Namespace) -> None:
+    running(ns, "one")
+    answer = ns.call("POST", "/pods/one/eviction", {"apiVersion": "policy/v1", "kind": "Eviction"})
+    assert (answer.status_code, answer.json()["message"]) == (400, "name in URL does not match name in Eviction object")
+
+
+@pytest.mark.parametrize(("policy", "wanted", "code"), [
+    (None, 1, 201), ("IfHealthyBudget", 1, 201), (None, 2, 429), ("IfHealthyBudget", 2, 429), ("AlwaysAllow", 2, 201)])
+def test_a_budget_and_a_pod_that_does_not_serve(
+        ns: Namespace, need: Callable[[str], None], policy: str | None, wanted: int, code: int) -> None:
+    need("controller-manager")
+    running(ns, "well")
+    running(ns, "ill", "False")
+    make(ns, "poddisruptionbudgets", spec={"minAvailable": wanted, "selector": {"matchLabels": {"app": ns.name}}, **(
+        {"unhealthyPodEvictionPolicy": policy} if policy else {})})
+    budgets = f"/apis/policy/v1/namespaces/{ns.name}/poddisruptionbudgets"
+
+    def counted() -> Any:
+        status = ns.target.call("GET", budgets).json()["items"][0]["status"]
+        return status.get("observedGeneration") and (status["currentHealthy"], status["desiredHealthy"]) == (1, wanted)
+    wait(counted, "the budget to be worked out")
+    assert eviction(ns, "well").status_code == 429
+    assert eviction(ns, "ill").status_code == code
+    assert "disruptedPods" not in ns.target.call("GET", budgets).json()["items"][0]["status"]
 
 
 # ---- others

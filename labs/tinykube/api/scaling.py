@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from tinykube.api.admission import Change, admit
 from tinykube.api.cells import selected
-from tinykube.api.codec import DECODERS, media_type
+from tinykube.api.codec import DECODERS, decode_object, media_type
 from tinykube.api.fieldtypes import type_errors
 from tinykube.api.listing import ListOptions, plain_error, read_page
 from tinykube.api.openapi import typed
 from tinykube.api.registry import Record, encode
-from tinykube.api.verbs import Call, change, check_options, patch_body, remove, unpatchable
+from tinykube.api.verbs import Call, change, check_options, lawful, patch_body, remove, unpatchable
 from tinykube.machinery import errors
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, copy, dig, labels, timestamp
@@ -81,17 +81,22 @@ def wanted_scale(call: Call, old: Object) -> Object:
 async def evict(call: Call) -> Response:
     """POST an eviction: delete a pod, unless a budget says that one more is one too many. Raises ApiError 429."""
     check_options(call, "CreateOptions")
-    decoder = call.server.decoders.get(media_type(call.request), DECODERS["application/json"])
-    eviction = decoder(call.request.body, None)
-    if dig(eviction, "metadata", "name", default=call.info.name) != call.info.name:
+    eviction = decode_object(call.request, replace(call.resource, kind="Eviction", group="policy", version="v1", stored_as=None),
+                             call.server.decoders)
+    if eviction["metadata"].get("name") != call.info.name:
         raise errors.bad_request("name in URL does not match name in Eviction object")
+    asked, options = call.request.params("dryRun"), eviction.get("deleteOptions") or {}
+    if asked and asked != (options.get("dryRun") or asked):
+        raise plain_error(500, "Non-matching dry-run options in request and content: "
+                          f"[{' '.join(asked)}] and [{' '.join(options['dryRun'])}]")
     await admit(call.server, Change("CREATE", call.resource, call.where, call.info.name, eviction, subresource="eviction",
                                     user=call.user, request=call.request))
     pod = (await call.registry.get(call.where, call.info.name)).obj
+    options = lawful(call, options)
     if dig(pod, "status", "phase") not in ("Succeeded", "Failed", "Pending") \
             and not pod["metadata"].get("deletionTimestamp"):
         await spend(call, pod)
-    await remove(call, dig(eviction, "deleteOptions", default={}))
+    await remove(call, options)
     return Response(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
@@ -106,8 +111,18 @@ async def spend(call: Call, pod: Object) -> None:
         if len(page.records) > 1:
             raise plain_error(500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does "
                               "not support.")
+        if not guards(page.records[0].obj, pod):
+            return
         if await registry.replace(page.records[0], spent(call, page.records[0], pod), dry_run=call.dry_run):
             return
+
+
+def guards(budget: Object, pod: Object) -> bool:
+    """Whether a budget protects a pod: one that is not ready only where enough others are missing, if at all."""
+    status = budget["status"]
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in dig(pod, "status", "conditions") or [])
+    return ready or (budget["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow" and not (
+        status["currentHealthy"] >= status["desiredHealthy"] > 0))
 
 
 def spent(call: Call, budget: Record, pod: Object) -> Object:

@@ -245,7 +245,7 @@ def refuse_if(call: Call, obj: Object, causes: list[Object]) -> None:
 def check_options(call: Call, kind: str) -> None:
     """Raise ApiError 422 for options that no write understands."""
     dry, validation = call.request.params("dryRun"), call.request.param("fieldValidation")
-    causes = [errors.unsupported_value("dryRun", dry, ("All",))] if dry not in ([], ["All"]) else []
+    causes = [errors.unsupported_value("dryRun", dry, ("All",))] if set(dry) - {"All"} else []
     if validation not in ("", "Ignore", "Strict", "Warn"):
         causes.append(errors.unsupported_value("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
     applying, force = media_type(call.request) in call.server.appliers, call.request.params("force")
@@ -485,6 +485,11 @@ def delete_options(call: Call) -> Object:
     for name, read in (("gracePeriodSeconds", integer), ("propagationPolicy", str), ("orphanDependents", "true".__eq__)):
         if name not in options and (text := call.request.param(name)):
             options[name] = read(text)
+    return lawful(call, options)
+
+
+def lawful(call: Call, options: Object) -> Object:
+    """The same DeleteOptions; a dry run that they ask for is one of the call. Raises ApiError 422."""
     for each in options.get("dryRun") or []:
         call.request = replace(call.request, query=(*call.request.query, ("dryRun", str(each))))
     check_options(call, "DeleteOptions")
