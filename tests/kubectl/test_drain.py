@@ -65,14 +65,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Target]]:
             target.close()
 
 
-SEVERAL = re.compile(r"(?<=due to error: \[).*(?=\], continuing)")
+SEVERAL = re.compile(r"(?<=due to error: \[).*(?=\], continuing)|(?<=^Warning: ).*", re.MULTILINE)
 
 
 def said(target: Target, words: str) -> tuple[int, list[str], list[str]]:
     """Exit code and both outputs. Pods are evicted at the same time, so that their lines have no order; nor have several
     reasons in one line, which kubectl keeps in a map of Go's and tells in another order each time, whoever the server is."""
     done = kubectl(words, target.kubeconfig, quiet=True)
-    errors = SEVERAL.sub(lambda reasons: ", ".join(sorted(re.split(", (?=cannot)", reasons[0]))), done.stderr)
+    errors = SEVERAL.sub(lambda reasons: "; ".join(sorted(re.split("; |, (?=cannot)", reasons[0]))), done.stderr)
     return done.status, sorted(str(done).splitlines()), sorted(errors.splitlines())
 
 
