@@ -22,15 +22,15 @@ def merged(answer: Answer) -> None:
 @exercise
 def conflicts(answer: Answer) -> None:
     ann = {"ann": {"sky"}}
-    answer(ann, "ben", {"sky": "blue"}, {"sky": "grey"}).gives({"ann": ["sky"]}, hint="Ben would change what Ann owns.")
+    answer(ann, "ben", {"sky": "blue"}, {"sky": "gray"}).gives({"ann": ["sky"]}, hint="Ben would change what Ann owns.")
     answer(ann, "ben", {"sky": "blue"}, {"sky": "blue"}).gives(
         {}, hint="Who writes the value that is there changes nothing: the two agree.")
-    answer(ann, "ann", {"sky": "blue"}, {"sky": "grey"}).gives({}, hint="Nobody is in conflict with himself.")
+    answer(ann, "ann", {"sky": "blue"}, {"sky": "gray"}).gives({}, hint="Nobody is in conflict with himself.")
     answer(ann, "ben", {"sky": "blue", "sea": "deep"}, {"sea": "flat"}).gives(
         {}, hint="What an apply does not mention it does not change.")
     answer({"ann": {"sky", "sea", "sun"}, "cleo": {"moon"}}, "ben", {"sky": "blue", "sea": "deep"},
-           {"sea": "flat", "sky": "grey"}).gives({"ann": ["sea", "sky"]}, hint="Sorted, and only what would change.")
-    answer({"ann": {"sky"}}, "ben", {}, {"sky": "grey"}).gives(
+           {"sea": "flat", "sky": "gray"}).gives({"ann": ["sea", "sky"]}, hint="Sorted, and only what would change.")
+    answer({"ann": {"sky"}}, "ben", {}, {"sky": "gray"}).gives(
         {"ann": ["sky"]}, hint="A field can be owned and absent; to add it is a change, too.")
 
 
