@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from bookkit.exercises import Answer, exercise
 
 
@@ -31,23 +34,48 @@ def update(answer: Answer) -> None:
         (0, 404, "Only a conflict is worth repeating: a 404 is still a 404 the next time."),
     ]:
         world = World(conflicts, last)
-        answer(world.get, world.put, lambda seen: seen | {"replicas": 3}).gives(last, hint=hint)
+        said = "409 each time" if conflicts > MOST else ", ".join(map(str, [409] * conflicts + [last]))
+        answer(Named("get", world.get), Named(f"put, which says {said}", world.put),
+               Named("change", lambda seen: seen | {"replicas": 3})).gives(last, hint=hint)
+
+
+MOST = 5
+
+
+class Named:
+    """A function that a reader is shown by its name."""
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self.name, self.call = name, call
+
+    def __call__(self, *args: Any) -> Any:
+        return self.call(*args)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
 
 class World:
     """A server that somebody else writes to: the first `conflicts` puts come too late."""
 
     def __init__(self, conflicts: int, last: int) -> None:
-        self.conflicts, self.last, self.version = conflicts, last, 1
+        self.conflicts, self.last, self.version, self.puts = conflicts, last, 1, 0
+        self.over = False
 
     def get(self) -> dict[str, int]:
         return {"version": self.version}
 
     def put(self, thing: dict[str, int]) -> int:
+        self.puts += 1
+        if self.over:
+            raise RuntimeError(f"put was called again after it had said {self.last}")
+        if self.puts > MOST:
+            raise RuntimeError(f"put was called more than {MOST} times")
         if thing["version"] != self.version:
             return 409
         self.version += 1
         if self.conflicts:
             self.conflicts -= 1
             return 409
+        self.over = True
         return self.last

@@ -29,3 +29,22 @@ def compacted(answer: Answer) -> None:
     answer(LIFE, 1).gives(LIFE, hint="What came after the revision all stays.")
     answer([], 3).gives([], hint="Nothing becomes nothing.")
     answer(LIFE, 5).keeps_its_arguments()
+
+
+CHANGES = [(4, "web"), (5, "web"), (5, "db"), (7, "mail")]
+
+
+@exercise
+def missed(answer: Answer) -> None:
+    """What a watcher has to be told."""
+    answer(CHANGES, 4, 5).gives([(7, ["mail"])], hint="It knows all up to 5: nothing is told twice.")
+    answer(CHANGES, 4, 4).gives([(5, ["web", "db"]), (7, ["mail"])],
+                                hint="Two changes have the revision 5: one batch, so that nobody sees half of a transaction.")
+    answer(CHANGES, 4, 7).gives([], hint="There is nothing new, which is no error.")
+    answer(CHANGES, 4, 2).gives(None, hint="Revision 3 is forgotten, and this watcher has not been told of it. No gap may "
+                                           "go unnoticed: return None.")
+    answer(CHANGES, 4, 3).gives([(4, ["web"]), (5, ["web", "db"]), (7, ["mail"])],
+                                hint="It knows 3, and 4 is still there: what is compacted is the time before revision 4.")
+    answer(CHANGES, -1, 0).gives([(4, ["web"]), (5, ["web", "db"]), (7, ["mail"])],
+                                 hint="-1 says that nothing was compacted yet, so all that ever happened is there.")
+    answer(CHANGES, 4, 4).keeps_its_arguments()

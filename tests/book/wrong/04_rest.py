@@ -42,3 +42,20 @@ def reads_once(get: Callable[[], Thing], put: Callable[[Thing], int], change: Ca
         if status != 409:
             break
     return status
+
+
+@wrong("update", says="Give up after five tries")
+def never_gives_up(get: Callable[[], Thing], put: Callable[[Thing], int], change: Callable[[Thing], Thing]) -> int:
+    while (status := put(change(get()))) == 409:
+        pass
+    return status
+
+
+@wrong("update", says="Only a conflict is worth repeating")
+def repeats_whatever_failed(get: Callable[[], Thing], put: Callable[[Thing], int], change: Callable[[Thing], Thing]) -> int:
+    status = 0
+    for _ in range(5):
+        status = put(change(get()))
+        if status == 200:
+            break
+    return status

@@ -27,3 +27,44 @@ def cuts_at_the_number(versions: Versions, revision: int) -> Versions:
 def keeps_tombstones(versions: Versions, revision: int) -> Versions:
     old = [version for version in versions if version[0] <= revision]
     return old[-1:] + [version for version in versions if version[0] > revision]
+
+
+Batches = list[tuple[int, list[str]]]
+
+
+@wrong("missed", says="No gap may go unnoticed")
+def does_not_look_for_gaps(changes: list[tuple[int, str]], compacted: int, seen: int) -> Batches | None:
+    batches: dict[int, list[str]] = {}
+    for revision, key in changes:
+        if revision > seen:
+            batches.setdefault(revision, []).append(key)
+    return list(batches.items())
+
+
+@wrong("missed", says="half of a transaction")
+def a_batch_for_each_change(changes: list[tuple[int, str]], compacted: int, seen: int) -> Batches | None:
+    if seen + 1 < compacted:
+        return None
+    return [(revision, [key]) for revision, key in changes if revision > seen]
+
+
+@wrong("missed", says="nothing is told twice")
+def begins_with_what_was_seen(changes: list[tuple[int, str]], compacted: int, seen: int) -> Batches | None:
+    if seen < compacted:
+        return None
+    batches: dict[int, list[str]] = {}
+    for revision, key in changes:
+        if revision >= seen:
+            batches.setdefault(revision, []).append(key)
+    return list(batches.items())
+
+
+@wrong("missed", says="It knows 3, and 4 is still there")
+def wants_the_revision_itself(changes: list[tuple[int, str]], compacted: int, seen: int) -> Batches | None:
+    if seen < compacted:
+        return None
+    batches: dict[int, list[str]] = {}
+    for revision, key in changes:
+        if revision > seen:
+            batches.setdefault(revision, []).append(key)
+    return list(batches.items())
