@@ -72,7 +72,7 @@ class World:
         if self.puts > MOST:
             raise RuntimeError(f"put was called more than {MOST} times")
         if thing["version"] != self.version:
-            return 409
+            raise RuntimeError(f"put was given version {thing['version']} again, after a 409 for it")
         self.version += 1
         if self.conflicts:
             self.conflicts -= 1
