@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from bookkit.simulation import day
+from bookkit.simulation.day import Unwell, run_day
 from tinykube.controllers.daemonset import DaemonSetController
 from tinykube.controllers.endpoints import EndpointsController
 from tinykube.controllers.replicaset import ReplicaSetController
 from tinykube.kubelet.worker import PodWorker
-
-from tests.simulation import day
-from tests.simulation.day import Unwell, run_day
 
 ROOT = Path(__file__).parents[2]
 SEEDS, TOGETHER = int(os.environ.get("DAYS", "200")), 25          # 200 take about 100 s on two processors
@@ -23,7 +22,7 @@ SEEDS, TOGETHER = int(os.environ.get("DAYS", "200")), 25          # 200 take abo
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))
 def test_well_again_after_each_trouble(first: int) -> None:
-    command = [sys.executable, "-m", "tests.simulation", "--first", str(first), "--seeds", str(TOGETHER), "--jobs", "1"]
+    command = [sys.executable, "-m", "bookkit.simulation", "--first", str(first), "--seeds", str(TOGETHER), "--jobs", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" well again after ") == TOGETHER
@@ -31,7 +30,7 @@ def test_well_again_after_each_trouble(first: int) -> None:
 
 def history(seed: int, hash_seed: str, file: Path) -> bytes:
     """The whole history of a quarter of an hour, told by a process of its own."""
-    command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed), "--log", str(file)]
+    command = [sys.executable, "-m", "bookkit.simulation", "--seed", str(seed), "--log", str(file)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True, capture_output=True)
     return file.read_bytes()
 

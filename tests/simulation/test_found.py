@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from bookkit.simulation.checks import problems
+from bookkit.simulation.history import History
+from bookkit.simulation.loop import LoopClock, Stuck, simulate
+from bookkit.simulation.workloads import Size, everything, template
+from bookkit.simulation.world import World
 from tinykube.client.leader import Times
 from tinykube.controllers.pods import is_ready
 from tinykube.kubelet.node import LEASE_NAMESPACE, RENEW_SECONDS
 from tinykube.machinery.objects import Object, name
-
-from tests.simulation.checks import problems
-from tests.simulation.history import History
-from tests.simulation.loop import LoopClock, Stuck, simulate
-from tests.simulation.workloads import Size, everything, template
-from tests.simulation.world import World
 
 SMALL = Size(nodes=2, deployments=(2,), statefulsets=(), hours=0, faults=0, election=Times(60, 40, 10))
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.simulation.checks import problems
-from tests.simulation.faults import trouble
-from tests.simulation.history import History, clock_time
-from tests.simulation.loop import LoopClock, simulate
-from tests.simulation.workloads import BIG_HOUR, DAY, HOUR, QUARTER, SMALL_DAY, everything
-from tests.simulation.world import BEGINNING, World
+from bookkit.simulation.checks import problems
+from bookkit.simulation.faults import trouble
+from bookkit.simulation.history import History, clock_time
+from bookkit.simulation.loop import LoopClock, simulate
+from bookkit.simulation.workloads import BIG_HOUR, DAY, HOUR, QUARTER, SMALL_DAY, everything
+from bookkit.simulation.world import BEGINNING, World
 
 SIZES = {"quarter": QUARTER, "hour": HOUR, "small-day": SMALL_DAY, "big-hour": BIG_HOUR, "day": DAY}
 CPU_SECONDS = {"quarter": 120, "hour": 600, "small-day": 7200, "big-hour": 7200, "day": 40_000}
@@ -117,7 +117,7 @@ class Day:
         listed = "\n  ".join(found[:10])
         return Unwell(f"seed {self.seed}, at {clock_time(self.world.clock.monotonic())}: {what}\n  {listed}\n"
                       f"what was done:\n  {told}\nthe log ends:\n  {log}\n"
-                      f"see it again: python -m tests.simulation --size {self.name} --seed {self.seed}")
+                      f"see it again: python -m bookkit.simulation --size {self.name} --seed {self.seed}")
 
 
 @contextlib.asynccontextmanager

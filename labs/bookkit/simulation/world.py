@@ -29,11 +29,11 @@ from tinykube.machinery.wire import Handler, as_user
 from tinykube.scheduler.scheduler import Scheduler
 from tinykube.store import Event
 
-from tests.simulation.history import History, RecordingStorage
-from tests.simulation.loop import LoopClock
-from tests.simulation.runtime import SimulatedRuntime
-from tests.simulation.wire import Line, Network
-from tests.simulation.workloads import Size
+from bookkit.simulation.history import History, RecordingStorage
+from bookkit.simulation.loop import LoopClock
+from bookkit.simulation.runtime import SimulatedRuntime
+from bookkit.simulation.wire import Line, Network
+from bookkit.simulation.workloads import Size
 
 T = TypeVar("T")
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "30"}

@@ -9,9 +9,9 @@ from random import Random
 from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, name, uid
 
-from tests.simulation.wire import FINE, Weather
-from tests.simulation.workloads import SPACE, template, workload
-from tests.simulation.world import Machine, World
+from bookkit.simulation.wire import FINE, Weather
+from bookkit.simulation.workloads import SPACE, template, workload
+from bookkit.simulation.world import Machine, World
 
 Trouble = Callable[[World, Random], Awaitable[str]]
 PATIENCE = 600.0              # simulated seconds that somebody waits for a name to be free, before the machines are brought back

@@ -11,7 +11,7 @@ from tinykube.machinery.objects import Object, dig, key_of, labels, name, parse_
 from tinykube.machinery.quantity import milli, whole
 from tinykube.runtime.interface import READY
 
-from tests.simulation.world import World
+from bookkit.simulation.world import World
 
 SETTLE = 60.0               # seconds that a machine has to be well before it is asked for
 JOB_TIME = 900.0            # seconds after which a Job should be done

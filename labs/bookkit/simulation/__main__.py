@@ -1,4 +1,4 @@
-"""Let simulated days pass: `python -m tests.simulation --seed 7` for one, told line by line, `--seeds 200` for many."""
+"""Let simulated days pass: `python -m bookkit.simulation --seed 7` for one, told line by line, `--seeds 200` for many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 
-from tests.simulation.day import SIZES, Unwell, judge_days, run_day
+from bookkit.simulation.day import SIZES, Unwell, judge_days, run_day
 
 TOGETHER = 25                 # days with one beginning
 
@@ -32,7 +32,7 @@ def told(seed: int, size: str, log: Path | None) -> int:
 
 def main() -> int:
     """Say of each seed what came of it; 1 if one went wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bookkit.simulation", description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="quarter")
     parser.add_argument("--seed", type=int, help="one day, told line by line")
     parser.add_argument("--log", type=Path, help="with --seed: where to write the whole history")
