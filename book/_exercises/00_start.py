@@ -15,7 +15,7 @@ def in_bytes(answer: Answer) -> None:
 
 @exercise
 def room_for(answer: Answer) -> None:
-    answer(1000, 300).gives(3, hint="How many pods fit side by side?")
+    answer(1000, 300).gives(3, hint="How many whole pods fit side by side?")
     answer(900, 300).gives(3, hint="A pod that fills what is left to the last byte does fit.")
     answer(200, 300).gives(0, hint="A node that is too small holds none.")
     answer(0, 300).gives(0, hint="A full node holds none.")

@@ -61,6 +61,16 @@ def skips_the_neighbor(ask: Ask, prefix: bytes, end: bytes, limit: int) -> list[
     return found
 
 
+@wrong("everything", says="ask was called 20 times")
+def asks_for_the_last_key_again(ask: Ask, prefix: bytes, end: bytes, limit: int) -> list[bytes]:
+    found: dict[bytes, None] = {}
+    keys, _, revision = ask(prefix, end, limit, 0)
+    while keys:
+        found |= dict.fromkeys(keys)
+        keys, _, _ = ask(keys[-1], end, limit, revision)
+    return list(found)
+
+
 @wrong("resume", says="events count")
 def believes_the_header(start: int, answers: list[tuple[int, list[int]]]) -> int:
     return max([start, *(header + 1 for header, _ in answers)])
