@@ -89,7 +89,7 @@ fuzz: $(VENV)/.ready-test ## 100,000 generated requests, from our OpenAPI docume
 
 .PHONY: day
 day: $(VENV)/.ready-test ## a simulated day with 100 nodes and 1,000 pods, full of failures, from SEED=… (SIZE=hour SEEDS=200 for many shorter ones)
-	@$(PY) -m bookkit.simulation --size $(or $(SIZE),day) --first $(or $(SEED),0) --seeds $(or $(SEEDS),1)
+	@$(PY) -m bookkit.simulation --size $(or $(SIZE),day) --first $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 .PHONY: bench
 bench: $(VENV)/.ready-test ## measure tiny beside genuine, and write the tables of the chapters

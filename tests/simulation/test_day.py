@@ -20,7 +20,7 @@ SEEDS, TOGETHER = int(os.environ.get("DAYS", "200")), 25          # 200 take abo
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))
+@pytest.mark.parametrize("first", range(1, SEEDS, TOGETHER))
 def test_well_again_after_each_trouble(first: int) -> None:
     command = [sys.executable, "-m", "bookkit.simulation", "--first", str(first), "--seeds", str(TOGETHER), "--jobs", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -59,3 +59,8 @@ def test_a_part_that_does_not_do_its_work_is_found_out(
     with pytest.raises(Unwell, match=complaint) as found:
         run_day(5)
     assert "--size quarter --seed 5" in str(found.value)
+
+
+def test_no_day_draws_what_was_drawn_before_it() -> None:
+    with pytest.raises(ValueError, match="such as 1"):
+        run_day(0)

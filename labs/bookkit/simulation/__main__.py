@@ -21,7 +21,7 @@ def told(seed: int, size: str, log: Path | None) -> int:
     with contextlib.ExitStack() as files:
         try:
             outcome = run_day(seed, size, files.enter_context(log.open("w")) if log else None)
-        except Unwell as error:
+        except (Unwell, ValueError) as error:
             print(error)
             return 1
     print("\n".join(outcome.told))
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one day, told line by line")
     parser.add_argument("--log", type=Path, help="with --seed: where to write the whole history")
     parser.add_argument("--seeds", type=int, default=1, help="so many days, from --first on")
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     if given.seed is not None:

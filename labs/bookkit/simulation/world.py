@@ -109,7 +109,10 @@ class World:
         return self.lots.setdefault(who, Random(f"{self.seed}/{who}"))
 
     def sow(self, seed: int) -> None:
-        """From now on, everybody's lots are those of a seed."""
+        """From now on, everybody's lots are those of a seed. Raises ValueError for the seed of the time before: all would
+        draw once more what they have drawn, uids and names as well."""
+        if seed == BEGINNING:
+            raise ValueError(f"seed {seed} is that of the time before the first trouble; a day has another, such as {seed + 1}")
         self.seed = seed
         for who, lots in self.lots.items():
             lots.seed(f"{seed}/{who}")
