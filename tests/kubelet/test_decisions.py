@@ -1,13 +1,15 @@
 """The kubelet's decisions, each against what a genuine 1.37 kubelet was seen to do with the same pod."""
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tinykube.kubelet.admit import admit
-from tinykube.kubelet.environment import ConfigError, environment, expand
+from tinykube.kubelet.environment import ConfigError, environment, expand, service_variables
 from tinykube.kubelet.restart import Backoff, plan, pretty, should_run
 from tinykube.kubelet.status import Waiting, pod_status, rejected_status
+from tinykube.kubelet.volumes import ClaimError, Volumes, claimed_place
 from tinykube.runtime.interface import (
     EXITED,
     NOT_READY,
@@ -212,3 +214,57 @@ async def test_environment() -> None:
         await value(ref("settings", "k"))
     with pytest.raises(ConfigError, match="fileKeyRef is not supported"):
         await value({"name": "C", "valueFrom": {"fileKeyRef": {}}})
+
+
+def service(name: str, space: str, address: str | None, *ports: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": space}, "spec": {"ports": list(ports), **({"clusterIP": address} if address else {})}}
+
+
+def test_service_variables_are_of_the_own_namespace_and_of_the_api_server() -> None:
+    master = service("kubernetes", "default", "10.0.0.1", {"name": "https", "port": 443})
+    others = [service("web", "shop", "10.0.0.2", {"port": 80}), service("web", "other", "10.0.0.3", {"port": 80}),
+              service("headless", "shop", "None", {"port": 80}), service("far", "shop", None), service("odd", "shop", "", {"port": 80})]
+
+    def hosts(space: str, links: bool = True, *more: dict[str, Any]) -> dict[str, str]:
+        found = service_variables([*more, *others, master], space, links)
+        return {key: value for key, value in found.items() if key.endswith("_HOST")}
+    assert hosts("shop") == {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "WEB_SERVICE_HOST": "10.0.0.2"}
+    assert hosts("other") == {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "WEB_SERVICE_HOST": "10.0.0.3"}
+    assert hosts("shop", False) == hosts("none") == hosts("default") == {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    mine = service("kubernetes", "shop", "10.0.0.9", {"port": 1})          # somebody's own of that name, in their namespace
+    assert hosts("shop", True, mine)["KUBERNETES_SERVICE_HOST"] == "10.0.0.9"
+    assert hosts("shop", False, mine) == hosts("other", False, mine) == {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+class Answers:
+    """A client, as far as volumes need one, that knows one claim and one volume."""
+
+    def __init__(self, claimed_by: str) -> None:
+        self.objects = {
+            "persistentvolumeclaims": {"metadata": {"uid": "me"}, "spec": {"volumeName": "disk"}, "status": {"phase": "Bound"}},
+            "persistentvolumes": {"metadata": {"name": "disk"}, "spec": {"claimRef": {"uid": claimed_by}, "nfs": {}}}}
+        self.asked: list[str] = []
+
+    async def get(self, resource: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+        self.asked.append(name)
+        return self.objects[resource]
+
+
+async def claimed(claimed_by: str, volume: dict[str, Any]) -> tuple[Answers, dict[str, Any]]:
+    client = Answers(claimed_by)
+    volumes = object.__new__(Volumes)
+    volumes.kubelet = SimpleNamespace(client=client)  # type: ignore[assignment]
+    return client, await volumes.claimed_volume(pod(), {"name": "d", **volume})
+
+
+async def test_a_volume_that_is_another_claims() -> None:
+    with pytest.raises(ClaimError, match="PVC default/data: found PV object disk but its pv.Spec.ClaimRef.UID you does not point to "
+                                         "claim.UID me"):
+        await claimed("you", {"persistentVolumeClaim": {"claimName": "data"}})
+
+
+async def test_an_ephemeral_volume_is_claimed_by_the_names_of_pod_and_volume() -> None:
+    client, found = await claimed("me", {"ephemeral": {}})
+    assert client.asked == ["web-d", "disk"]
+    with pytest.raises(ClaimError, match="disk is not supported by this kubelet, which mounts hostPath and local ones"):
+        claimed_place(found)

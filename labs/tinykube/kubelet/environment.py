@@ -5,7 +5,7 @@ Genuine counterpart: makeEnvironmentVariables of the kubelet, and its third_part
 
 import re
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from tinykube.machinery.objects import Object, annotations, dig, labels, name, namespace, uid
 from tinykube.machinery.quantity import milli, whole
@@ -78,9 +78,33 @@ def resource_value(pod: Object, container: Object, ref: Object, allocatable: Map
     return str(-(-amount // divisor))
 
 
+def service_variables(services: Iterable[Object], space: str, links: bool) -> dict[str, str]:
+    """Where Services are: the api-server's always; those of a pod's own namespace, unless it wants none."""
+    reachable = [each for each in services if dig(each, "spec", "clusterIP", default="") not in ("", "None")]
+    master = {name(each): each for each in reachable if (namespace(each), name(each)) == ("default", "kubernetes")}
+    own = {name(each): each for each in reachable if links and namespace(each) == space}
+    found: dict[str, str] = {}
+    for each in (master | own).values():
+        prefix, host, ports = variable_name(name(each)), each["spec"]["clusterIP"], each["spec"].get("ports") or []
+        for port in ports:
+            number, kind = str(port["port"]), port.get("protocol", "TCP")
+            url, mine = f"{kind.lower()}://{host}:{number}", f"{prefix}_PORT_{number}_{kind}"
+            if port is ports[0]:
+                found |= {f"{prefix}_SERVICE_HOST": host, f"{prefix}_SERVICE_PORT": number, f"{prefix}_PORT": url}
+            if port.get("name"):
+                found[f"{prefix}_SERVICE_PORT_{variable_name(port['name'])}"] = number
+            found |= {mine: url, f"{mine}_PROTO": kind.lower(), f"{mine}_PORT": number, f"{mine}_ADDR": host}
+    return found
+
+
+def variable_name(text: str) -> str:
+    """A name as variables are written."""
+    return text.upper().replace("-", "_")
+
+
 async def environment(pod: Object, container: Object, addresses: Mapping[str, str], objects: Objects,
-                      allocatable: Mapping[str, str] = NOTHING) -> dict[str, str]:
-    """All variables of a container, in order, so that a later one may refer to an earlier one."""
+                      allocatable: Mapping[str, str] = NOTHING, services: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    """All variables of a container, in order, so that a later one may refer to an earlier one, and to those of Services."""
     known: dict[str, str] = {}
     for source in container.get("envFrom") or []:
         for field, kind in REFERENCES.items():
@@ -92,7 +116,7 @@ async def environment(pod: Object, container: Object, addresses: Mapping[str, st
                           for key, value in entries(found).items()}
     for variable in container.get("env") or []:
         source = variable.get("valueFrom") or {}
-        value: str | None = expand(variable.get("value") or "", known)
+        value: str | None = expand(variable.get("value") or "", {**services, **known})
         if "fieldRef" in source:
             value = field_value(pod, source["fieldRef"]["fieldPath"], addresses)
         elif "resourceFieldRef" in source:
@@ -104,4 +128,4 @@ async def environment(pod: Object, container: Object, addresses: Mapping[str, st
             value = await entry_of(pod, KEYS[field], ref, objects)
         if value is not None:
             known[variable["name"]] = value
-    return known
+    return {**services, **known}

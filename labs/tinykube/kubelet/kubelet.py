@@ -56,6 +56,7 @@ class Kubelet:
                               field_selector=f"spec.nodeName={name}")
         self.nodes = Reflector(client, "nodes", clock=clock, random=random, log=log, field_selector=f"metadata.name={name}")
         self.outdated = asyncio.Event()            # the server says of the node what is not so
+        self.services = Reflector(client, "services", clock=clock, random=random, log=log)
         self.dial = dial                           # to a port of a pod
         self.node: Object = node_object(self.machine, timestamp(clock))       # as it will be, until it is registered
         self.static, self.accounting = StaticPods(self, manifests), Accounting(self)
@@ -75,6 +76,7 @@ class Kubelet:
             raise
         self.begin(self.renew_lease(), self.report_node(), *([self.evictions.run()] if self.evictions.thresholds else []))
         self.nodes.start(added=self.node_seen, updated=lambda _, node: self.node_seen(node))
+        self.services.start()
         self.pods.start(added=self.pod_seen, updated=lambda _, pod: self.pod_seen(pod), deleted=self.pod_gone)
         await self.pods.wait_synced()
         await self.end_orphans()
@@ -82,7 +84,7 @@ class Kubelet:
 
     async def stop(self) -> None:
         """Stop watching and reporting. The pods run on."""
-        await asyncio.gather(self.pods.stop(), self.nodes.stop())
+        await asyncio.gather(self.pods.stop(), self.nodes.stop(), self.services.stop())
         tasks = [*self.tasks, *(worker.task for worker in self.workers.values())]
         for task in tasks:
             task.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinykube.client.reflector import Reflector
 from tinykube.kubelet.environment import ConfigError, entries, field_value, resource_value
+from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, name, namespace, parse_time, uid
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ FILE_MODE, RENEW = 0o644, 0.8                          # the part of a token's l
 PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
 AVAILABLE = {"File": Path.is_file, "Directory": Path.is_dir, "Socket": Path.is_socket, "CharDevice": Path.is_char_device,
              "BlockDevice": Path.is_block_device}
+
+
+class ClaimError(ConfigError):
+    """There is no volume for a claim, or not yet; or it can't be had here. The message says all of it."""
 
 
 def selected(data: Mapping[str, bytes], source: Object, mode: int, what: str) -> Files:
@@ -89,10 +94,13 @@ class Volumes:
         self.directory = self.kubelet.directory / "volumes" / uid(worker.pod)
         self.sources: dict[tuple[str, str], Reflector] = {}
         self.written: dict[str, Files] = {}
+        self.claimed: dict[str, Path] = {}                         # by volume: where what its claim got is
         self.tokens: dict[str, tuple[bytes, float]] = {}           # by volume and path: a token, and when to renew it
 
     def place(self, volume: Object) -> Path:
         """Where a volume is on this machine."""
+        if volume["name"] in self.claimed:
+            return self.claimed[volume["name"]]
         return Path(volume["hostPath"]["path"]) if "hostPath" in volume else self.directory / str(volume["name"])
 
     async def set_up(self, pod: Object) -> float:
@@ -100,6 +108,8 @@ class Volumes:
         for volume in pod["spec"].get("volumes") or []:
             try:
                 await self.set_up_one(pod, volume)
+            except ClaimError:
+                raise
             except (ConfigError, OSError) as error:
                 raise ConfigError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from None
         now = self.kubelet.clock.now().timestamp()
@@ -112,12 +122,36 @@ class Volumes:
             return self.place(volume).mkdir(parents=True, exist_ok=True)
         if kind == "hostPath":
             return check_host_path(self.place(volume), volume[kind].get("type") or "")
+        if kind in ("persistentVolumeClaim", "ephemeral"):
+            if volume["name"] not in self.claimed:                 # once mounted, it stays
+                self.claimed[volume["name"]] = claimed_place(await self.claimed_volume(pod, volume))
+            return None
         if kind not in ("configMap", "secret", "downwardAPI", "projected"):
             raise ConfigError(f"{kind} is not supported by this kubelet")
         files = await self.files(pod, str(volume["name"]), kind, volume[kind], FILE_MODE)
         if self.written.get(volume["name"]) != files:
             await asyncio.to_thread(write_files, self.place(volume), files)
             self.written[volume["name"]] = files
+
+    async def claimed_volume(self, pod: Object, volume: Object) -> Object:
+        """The PersistentVolume that a pod's claim is bound to. Raises ClaimError if there is none, or not yet."""
+        client, what = self.kubelet.client, "PVC"
+        wanted = str(dig(volume, "persistentVolumeClaim", "claimName", default=f"{name(pod)}-{volume['name']}"))
+        try:
+            claim = await client.get("persistentvolumeclaims", wanted, namespace(pod))
+            chosen = dig(claim, "spec", "volumeName", default="")
+            if claim["metadata"].get("deletionTimestamp"):
+                raise unprocessed(pod, volume, wanted, "PVC is being deleted")
+            if not chosen or dig(claim, "status", "phase") != "Bound":
+                raise unprocessed(pod, volume, wanted, "PVC is not bound")
+            what = f"PV {chosen}"
+            found = await client.get("persistentvolumes", chosen)
+        except ApiError as error:
+            raise unprocessed(pod, volume, wanted, f"failed to fetch {what} from API server: {error.message}") from None
+        if (owner := dig(found, "spec", "claimRef", "uid")) != uid(claim):
+            raise unprocessed(pod, volume, wanted, f"found PV object {chosen} but its pv.Spec.ClaimRef.UID {owner} does not point "
+                              f"to claim.UID {uid(claim)}")
+        return found
 
     async def files(self, pod: Object, volume: str, kind: str, source: Object, mode: int) -> Files:
         """The files that a source gives."""
@@ -179,6 +213,28 @@ class Volumes:
         """Follow nothing more."""
         while self.sources:
             await self.sources.popitem()[1].stop()
+
+
+def unprocessed(pod: Object, volume: Object, wanted: str, why: str) -> ClaimError:
+    """What to say of a claim that is not ready to be mounted."""
+    return ClaimError(f"Unable to attach or mount volumes: unmounted volumes=[{volume['name']}], unattached volumes=[], failed to "
+                      f"process volumes=[{volume['name']}]: error processing PVC {namespace(pod)}/{wanted}: {why}")
+
+
+def claimed_place(volume: Object) -> Path:
+    """Where a PersistentVolume is on this machine. Raises ClaimError if it is not there, or of a kind that we can't mount."""
+    kind = next((each for each in ("hostPath", "local") if each in volume["spec"]), "")
+    if not kind:
+        raise ClaimError(f"PersistentVolume {name(volume)} is not supported by this kubelet, which mounts hostPath and local ones")
+    place = Path(volume["spec"][kind]["path"])
+    if kind == "local" and not place.exists():
+        raise ClaimError(f'MountVolume.NewMounter initialization failed for volume "{name(volume)}" : path "{place}" does not '
+                         "exist")
+    try:
+        check_host_path(place, volume["spec"][kind].get("type") or "")
+    except (ConfigError, OSError) as error:
+        raise ClaimError(f'MountVolume.SetUp failed for volume "{name(volume)}" : {error}') from None
+    return place
 
 
 def check_host_path(path: Path, kind: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinykube.kubelet.environment import ConfigError, environment, expand
+from tinykube.kubelet.environment import ConfigError, environment, expand, service_variables
 from tinykube.kubelet.http import ask
 from tinykube.kubelet.prober import Prober
 from tinykube.kubelet.restart import Backoff, Runs, ended, is_sidecar, plan, pretty, terminal
@@ -273,7 +273,7 @@ class PodWorker:
                      "status.hostIP": self.kubelet.machine.address}
         try:
             envs = await environment(self.pod, spec, addresses, self.object,
-                                     dig(self.kubelet.node, "status", "allocatable", default={}))
+                                     dig(self.kubelet.node, "status", "allocatable", default={}), await self.services())
             mounts = self.mounts(spec)
         except ConfigError as error:
             self.event("Warning", "Failed", f"Error: {error}", where)
@@ -286,6 +286,13 @@ class PodWorker:
             stdin_once=spec.get("stdinOnce", False), tty=spec.get("tty", False), mounts=mounts,
             memory_limit=whole(limits.get("memory", 0)),
             cpu_limit=milli(limits.get("cpu", 0)))
+
+    async def services(self) -> dict[str, str]:
+        """The variables that say where Services are, as far as we know by now."""
+        if self.kubelet.static.shown_as(self.pod) is self.pod:     # a static pod may be the api-server, and waits for nobody
+            await self.kubelet.services.wait_synced()
+        return service_variables(self.kubelet.services.cache.values(), namespace(self.pod),
+                                 self.pod["spec"].get("enableServiceLinks", True))
 
     def mounts(self, spec: Object) -> dict[str, str]:
         """Path in the container -> path here, for each of its mounts."""
