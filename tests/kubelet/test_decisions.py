@@ -217,13 +217,15 @@ async def test_environment() -> None:
 
 
 def service(name: str, space: str, address: str | None, *ports: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": space}, "spec": {"ports": list(ports), **({"clusterIP": address} if address else {})}}
+    return {"metadata": {"name": name, "namespace": space}, "spec": {
+        "ports": list(ports), **({} if address is None else {"clusterIP": address})}}
 
 
 def test_service_variables_are_of_the_own_namespace_and_of_the_api_server() -> None:
     master = service("kubernetes", "default", "10.0.0.1", {"name": "https", "port": 443})
     others = [service("web", "shop", "10.0.0.2", {"port": 80}), service("web", "other", "10.0.0.3", {"port": 80}),
-              service("headless", "shop", "None", {"port": 80}), service("far", "shop", None), service("odd", "shop", "", {"port": 80})]
+              service("headless", "shop", "None", {"port": 80}), service("far", "shop", None),
+              service("odd", "shop", "", {"port": 80})]
 
     def hosts(space: str, links: bool = True, *more: dict[str, Any]) -> dict[str, str]:
         found = service_variables([*more, *others, master], space, links)
@@ -258,8 +260,8 @@ async def claimed(claimed_by: str, volume: dict[str, Any]) -> tuple[Answers, dic
 
 
 async def test_a_volume_that_is_another_claims() -> None:
-    with pytest.raises(ClaimError, match="PVC default/data: found PV object disk but its pv.Spec.ClaimRef.UID you does not point to "
-                                         "claim.UID me"):
+    with pytest.raises(ClaimError, match=r"PVC default/data: found PV object disk but its pv\.Spec\.ClaimRef\.UID you does not "
+                                         r"point to claim\.UID me"):
         await claimed("you", {"persistentVolumeClaim": {"claimName": "data"}})
 
 
