@@ -242,7 +242,7 @@ class Answers:
     """A client, as far as volumes need one, that knows one claim and one volume."""
 
     def __init__(self, claimed_by: str) -> None:
-        self.objects = {
+        self.objects: dict[str, dict[str, Any]] = {
             "persistentvolumeclaims": {"metadata": {"uid": "me"}, "spec": {"volumeName": "disk"}, "status": {"phase": "Bound"}},
             "persistentvolumes": {"metadata": {"name": "disk"}, "spec": {"claimRef": {"uid": claimed_by}, "nfs": {}}}}
         self.asked: list[str] = []
