@@ -84,8 +84,8 @@ faults: $(VENV)/.ready-test ## kill the store under load a thousand times, and c
 
 .PHONY: fuzz
 fuzz: $(VENV)/.ready-test ## 100,000 generated requests, from our OpenAPI documents and by changing real ones (SEED=…)
-	@$(PY) -m tests.faults.schemas --examples 20 --seed $(or $(SEED),1)
-	@$(PY) -m tests.faults.generated --requests 90000 --seed $(or $(SEED),1)
+	@$(PY) -m tests.faults.schemas --examples 10 --seed $(or $(SEED),1)
+	@$(PY) -m tests.faults.generated --requests 95000 --seed $(or $(SEED),1)
 
 .PHONY: day
 day: $(VENV)/.ready-test ## a simulated day with 100 nodes and 1,000 pods, full of failures, from SEED=… (SIZE=hour SEEDS=200 for many shorter ones)

@@ -51,6 +51,13 @@ def wrong(schema: Object) -> Object:
 
 
 BAD: dict[str, tuple[Object, str]] = {
+    "all fields kept": (definition(preserveUnknownFields=True), r"spec\.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec\.versions\[\*\]\.schema instead"),
+    "column path": (definition(versions=[version(additionalPrinterColumns=[{"name": "A", "type": "string", "jsonPath": "spec.a"}])]), r'spec\.additionalPrinterColumns\[0\]\.JSONPath: Invalid value: "spec\.a": must be a simple json path starting with \.'),
+    "column type": (definition(versions=[version(additionalPrinterColumns=[{"name": "A", "type": "text", "jsonPath": ".spec.a"}])]), r'spec\.additionalPrinterColumns\[0\]\.type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
+    "column of one version": (definition(versions=[version(), version("v2", storage=False, additionalPrinterColumns=[{"type": "string", "jsonPath": ".a"}])]), r"spec\.versions\[1\]\.additionalPrinterColumns\[0\]\.name: Required value"),
+    "scale without paths": (definition(versions=[version(subresources={"scale": {}})]), r"spec\.subresources\.scale\.specReplicasPath: Required value, spec\.subresources\.scale\.statusReplicasPath: Required value"),
+    "scale elsewhere": (definition(versions=[version(subresources={"scale": {"specReplicasPath": ".a.b", "statusReplicasPath": ".status.r"}})]), r'spec\.subresources\.scale\.specReplicasPath: Invalid value: "\.a\.b": should be a json path under \.spec'),
+    "warning of what is not deprecated": (definition(versions=[version(deprecationWarning="x")]), r'spec\.versions\[0\]\.deprecationWarning: Invalid value: "x": can only be set for deprecated versions'),
     "name": (definition(name="foo.bar"), r'metadata\.name: Invalid value: "foo\.bar": must be spec\.names\.plural\+"\."\+spec\.group'),
     "group without a dot": (definition(group="book"), r'spec\.group: Invalid value: "book": should be a domain with at least one dot'),
     "protected group": (definition(group="foo.k8s.io"), r"metadata\.annotations\[api-approved\.kubernetes\.io\]: Required value: protected .*"),

@@ -105,6 +105,23 @@ def test_what_is_refused(line: str, both: Both) -> None:
     assert ours == theirs
 
 
+@pytest.mark.parametrize("line", [
+    'Service short spec.clusterIP ""', 'Service full spec.externalTrafficPolicy ""', 'Service short spec.healthCheckNodePort 0',
+    'Service short spec.type ""', 'Pod short spec.containers.0.imagePullPolicy ""', 'Pod short spec.serviceAccount "robot"',
+    'Pod short spec.nodeName ""', 'Pod short spec.hostNetwork false',
+    'Pod short spec.containers.0.env [{"name": "A", "value": ""}]',
+    'Pod short spec.containers.0.readinessProbe {"exec": {"command": ["a"]}, "initialDelaySeconds": 0}',
+    'Deployment short spec.replicas 0', 'Deployment short spec.minReadySeconds 0', 'Deployment short spec.paused false',
+    'PersistentVolumeClaim short spec.storageClassName ""', 'PersistentVolumeClaim short spec.volumeName ""',
+    'ServiceAccount short automountServiceAccountToken false', 'Secret short immutable false',
+    'Job short spec.completionMode "Indexed"'])
+def test_what_says_nothing_is_left_out(line: str, both: Both) -> None:
+    obj = spoiled(line)
+    ours, theirs = both.call("POST", f"{path_of(obj)}?dryRun=All", obj)
+    assert theirs[0] == 201, theirs
+    assert ours == theirs
+
+
 def test_enough_of_it_is_refused() -> None:
     assert len(BAD) >= 150
 

@@ -78,6 +78,8 @@ def default_pod(obj: Object) -> None:
             fill(inner, **{step: {}})
         inner = dig(inner, step)
     spec = dig(obj, *path)
+    if first_name := dig(spec, "serviceAccount"):
+        fill(spec, serviceAccountName=first_name)
     for container in items(spec, "ephemeralContainers"):         # another type, the same fields
         fill(container, **{entry["field"]: copy(entry["value"]) for entry in DEFAULTS["core.v1.Container"]})
     for kind in KINDS_OF_CONTAINERS:

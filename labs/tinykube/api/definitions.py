@@ -82,6 +82,9 @@ def definition_faults(crd: Object) -> Iterator[Object]:
     if group.endswith((".k8s.io", ".kubernetes.io")) and APPROVED not in dig(crd, "metadata", "annotations", default={}):
         yield errors.required(f"metadata.annotations[{APPROVED}]", f'protected groups must have approval annotation '
                               f'"{APPROVED}", see https://github.com/kubernetes/enhancements/pull/1111')
+    if spec.get("preserveUnknownFields"):
+        yield errors.invalid_value("spec.preserveUnknownFields", True, "cannot set to true, set x-kubernetes-preserve-unknown-"
+                                   "fields to true in spec.versions[*].schema instead")
     if not group:
         yield errors.required("spec.group")
     elif wrong := subdomain_errors(group) or ([] if "." in group else ["should be a domain with at least one dot"]):
@@ -182,6 +185,10 @@ def name_faults(names: Object) -> Iterator[Object]:
         yield errors.invalid_value("spec.names.listKind", names["listKind"], "kind and listKind may not be the same")
 
 
+COLUMN_TYPES = "boolean,date,integer,number,string"
+COLUMN_FORMATS = "byte,date,date-time,double,float,int32,int64,password"
+
+
 def version_faults(versions: list[Object], stored: list[str] | None) -> Iterator[Object]:
     """What is wrong with the versions: their names, which of them is stored, and what each says of its objects."""
     told = [{"Name": each["name"], "Served": each["served"], "Storage": each["storage"], **UNSAID} for each in versions]
@@ -207,6 +214,43 @@ def version_faults(versions: list[Object], stored: list[str] | None) -> Iterator
                                  "spec.validation.openAPIV3Schema" if same else f"{where}.schema.openAPIV3Schema")
         if same:
             break
+    yield from presentation_faults(versions)
+
+
+def presentation_faults(versions: list[Object]) -> Iterator[Object]:
+    """What is wrong with how versions are shown, scaled and warned of. What all have in common is named once."""
+    yield from (errors.invalid_value(f"spec.versions[{at}].deprecationWarning", each["deprecationWarning"],
+                                     "can only be set for deprecated versions")
+                for at, each in enumerate(versions) if each.get("deprecationWarning") and not each.get("deprecated"))
+    for name, faults_of in (("additionalPrinterColumns", column_faults), ("subresources", scale_faults)):
+        same = all(each.get(name) == versions[0].get(name) for each in versions)
+        for at, each in enumerate(versions[:1] if same else versions):
+            yield from faults_of(each.get(name), f"spec.{name}" if same else f"spec.versions[{at}].{name}")
+
+
+def column_faults(columns: list[Object] | None, at: str) -> Iterator[Object]:
+    """What is wrong with the columns that a version has itself shown in."""
+    for number, column in enumerate(columns or []):
+        where, path = f"{at}[{number}]", column.get("jsonPath", "")
+        if not column.get("name"):
+            yield errors.required(f"{where}.name")
+        for field, known in (("type", COLUMN_TYPES), ("format", COLUMN_FORMATS)):
+            if column.get(field) and column[field] not in known.split(","):
+                yield errors.invalid_value(f"{where}.{field}", column[field], f"must be one of {known}")
+        if not path.startswith("."):
+            yield errors.invalid_value(f"{where}.JSONPath", path, "must be a simple json path starting with .")
+
+
+def scale_faults(parts: Object | None, at: str) -> Iterator[Object]:
+    """What is wrong with where a version keeps how many it wants, and has."""
+    if dig(parts, "scale") is None:
+        return
+    for name, below in (("specReplicasPath", ".spec"), ("statusReplicasPath", ".status")):
+        path = dig(parts, "scale", name, default="")
+        if not path:
+            yield errors.required(f"{at}.scale.{name}")
+        elif not path.startswith(f"{below}."):
+            yield errors.invalid_value(f"{at}.scale.{name}", path, f"should be a json path under {below}")
 
 
 class CustomStrategy(Strategy):

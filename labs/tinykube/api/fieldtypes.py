@@ -10,6 +10,7 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
+from tinykube.api.protobuf import MESSAGES, SCALARS
 from tinykube.machinery.objects import Object
 from tinykube.machinery.patch import Typed
 from tinykube.machinery.quantity import parse_quantity
@@ -36,6 +37,8 @@ def type_errors(value: Any, place: Typed, struct: str = "", path: str = "") -> I
         yield f"json: cannot unmarshal {kind_of(value)} into Go struct field {struct}.{path} of type {go_type(place)}"
     elif schema.get("format") == "date-time":
         yield from time_errors(value, struct_name(place) == "MicroTime")
+    elif schema.get("format") == "byte":
+        yield from base64_errors(value)
     elif isinstance(value, dict):
         inner = struct_name(place) if "properties" in schema else struct
         for key, item in value.items():
@@ -96,6 +99,17 @@ def time_errors(text: str, micro: bool = False) -> Iterator[str]:
         yield f"parsing time {json.dumps(text)}: {wrong} out of range"
     elif rest:
         yield f"parsing time {json.dumps(text)}: extra text: {json.dumps(rest)}"
+
+
+def base64_errors(text: str) -> Iterator[str]:
+    """What is wrong with a text that should be bytes in base64: the place at which Go's reader gives up."""
+    at = len(re.match(r"[A-Za-z0-9+/\r\n]*", text)[0])  # type: ignore[index]
+    over, end = len(re.sub(r"[\r\n]", "", text[:at])) % 4, text[at:].rstrip("\r\n")
+    if end == "" and over:
+        yield f"illegal base64 data at input byte {len(text) - over}"
+    elif end and end != (wanted := {2: "==", 3: "="}.get(over, "")):
+        after = at + len(wanted) if end.startswith(wanted) else at
+        yield f"illegal base64 data at input byte {len(text) if over == 2 and end == '=' else after}"
 
 
 def without_nulls(value: Any, place: Typed) -> Any:
@@ -161,9 +175,20 @@ def tidy(value: Any, place: Typed) -> Any:
         item = tidy(item, below)
         known = key in schema.get("properties", (key,))
         free = key not in schema.get("required", ()) and (kind.get("type") == "array" or "additionalProperties" in kind)
-        if known and (item is not None or may_be_null(key, kind)) and not (free and item in ({}, [])):
+        unsaid = (free and item in ({}, [])) or (item in ("", 0) and (struct_name(place), key) in UNSAID)
+        if known and (item is not None or may_be_null(key, kind)) and not unsaid:
             found[key] = item
     return {**found, **zero(place, but=found)}
+
+
+def unsaid_fields() -> set[tuple[str, str]]:
+    """(struct, field) where Go can't tell an empty text, a 0 or a false from nothing, and so writes nothing."""
+    found = [(name.partition(".")[2], key, how if kind in SCALARS else "") for name, message in MESSAGES.items()
+             if isinstance(message, dict) and name != "packages" for key, kind, how in message.values()]
+    return {(name, key) for name, key, how in found if how == "omit"} - {(name, key) for name, key, how in found if how != "omit"}
+
+
+UNSAID = unsaid_fields()
 
 
 def zero(place: Typed, but: Container[str] = ()) -> Object:

@@ -59,7 +59,7 @@ class TemplateStrategy(Fixed):
         labels, found = dig(obj, "spec", "template", "metadata", "labels", default={}), super().validate(obj)
         selector = dig(obj, "spec", "selector")
         wanted = selector_of({"matchLabels": selector} if obj["kind"] == "ReplicationController" else selector)
-        if any(each["field"] == "spec.selector.matchLabels" for each in found):
+        if any(each["field"].startswith("spec.selector.match") for each in found):
             found += [errors.invalid_value("spec.selector", selector, UNREADABLE[obj["kind"]])] if obj["kind"] in UNREADABLE else []
         elif wanted and not wanted.matches(labels):
             at = next((at for at, each in enumerate(found) if each["field"].startswith("spec.template.")), len(found))

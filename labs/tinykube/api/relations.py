@@ -76,9 +76,85 @@ def stateful_causes(obj: Object, found: Causes) -> Causes:
     return [*found, errors.invalid_value("spec.updateStrategy", told, "must be 'RollingUpdate' or 'OnDelete'")]
 
 
+def deployment_causes(obj: Object, found: Causes) -> Causes:
+    """Old and new can't both be forbidden to give way, and who has to be ready for a while needs longer than that."""
+    deadline, bounds = obj["spec"].get("progressDeadlineSeconds"), dig(obj, "spec", "strategy", "rollingUpdate", default={})
+    if bounds.get("maxUnavailable") in NONE and bounds.get("maxSurge") in NONE:
+        found = [*found, errors.invalid_value("spec.strategy.rollingUpdate.maxUnavailable", bounds["maxUnavailable"],
+                                              "may not be 0 when `maxSurge` is 0")]
+    if deadline is None or deadline > obj["spec"].get("minReadySeconds", 0):
+        return found
+    return [*found, errors.invalid_value("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")]
+
+
+def daemon_causes(obj: Object, found: Causes) -> Causes:
+    """On each node, the old pod goes first, or the new one comes first."""
+    at, bounds = "spec.updateStrategy.rollingUpdate", dig(obj, "spec", "updateStrategy", "rollingUpdate", default={})
+    fewer, more = bounds.get("maxUnavailable", 1), bounds.get("maxSurge", 0)
+    if fewer in NONE and more in NONE:
+        return [*found, errors.required(f"{at}.maxUnavailable", "cannot be 0 when maxSurge is 0")]
+    if fewer in NONE or more in NONE:
+        return found
+    return [*found, errors.invalid_value(f"{at}.maxSurge", more, "may not be set when maxUnavailable is non-zero")]
+
+
+NONE = (0, "0%")
+
+
+def role_causes(obj: Object, found: Causes) -> Causes:
+    """A rule speaks of resources, or of other paths; and other paths are in no namespace."""
+    for number, rule in enumerate(items(obj, "rules")):
+        urls, at = rule.get("nonResourceURLs"), f"rules[{number}]"
+        named = rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames")
+        why = [*(["namespaced rules cannot apply to non-resource URLs"] if obj["kind"] == "Role" else []),
+               *(["rules cannot apply to both regular resources and non-resource URLs"] if named else [])] if urls else []
+        found = [each for each in found if not urls or each["field"] not in (f"{at}.apiGroups", f"{at}.resources")]
+        found += [errors.invalid_value(f"{at}.nonResourceURLs", urls, each) for each in why]
+        if obj["kind"] == "ClusterRole" and not urls:
+            found += [errors.required(f"{at}.{name}", f"resource rules must supply at least one {what}")
+                      for name, what in (("apiGroups", "api group"), ("resources", "resource")) if not rule.get(name)]
+    return found
+
+
+def policy_causes(obj: Object, found: Causes) -> Causes:
+    """A range of ports begins with a number and ends with one that is not less; a block of addresses stands alone."""
+    for way, peers in (("ingress", "from"), ("egress", "to")):
+        for at, rule in ((f"spec.{way}[{number}]", rule) for number, rule in enumerate(items(obj["spec"], way))):
+            for number, port in enumerate(items(rule, "ports")):
+                found = [*found, *range_causes(port.get("port"), port.get("endPort"), f"{at}.ports[{number}].endPort")]
+            found = [*found, *(errors.forbidden_value(f"{at}.{peers}[{number}]", "may not specify both ipBlock and another peer")
+                               for number, peer in enumerate(items(rule, peers)) if "ipBlock" in peer and len(peer) > 1)]
+    return found
+
+
+def range_causes(first: Any, last: int | None, at: str) -> Causes:
+    """What is wrong with a range of ports."""
+    if last is None:
+        return []
+    if not isinstance(first, int):
+        why = [f"may not be specified when `port` is {'non-numeric' if first else 'not specified'}"]
+    else:
+        why = [*(["must be greater than or equal to `port`"] if last < first else []),
+               *([] if 1 <= last <= 65535 else ["must be between 1 and 65535, inclusive"])]
+    return [errors.invalid_value(at, last, each) for each in why]
+
+
+def index_causes(obj: Object) -> Causes:
+    """What is wrong with what a Job says of its indexes: it may not have any."""
+    path = POD_SPECS[obj["kind"]][:-2]
+    spec, at = dig(obj, *path, default={}), ".".join(path)
+    if spec.get("completionMode") == "Indexed":
+        return [] if spec.get("completions") is not None else [
+            errors.required(f"{at}.completions", "when completion mode is Indexed")]
+    found = [errors.required(f"{at}.backoffLimitPerIndex", "when maxFailedIndexes is specified")] \
+        if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None else []
+    return found + [errors.invalid_value(f"{at}.{name}", spec[name], "requires indexed completion mode")
+                    for name in ("backoffLimitPerIndex", "maxFailedIndexes") if spec.get(name) is not None]
+
+
 def job_causes(obj: Object, found: Causes) -> Causes:
     """What always runs never ends, so the pods of a Job may not be restarted always."""
-    path = (*POD_SPECS[obj["kind"]], "restartPolicy")
+    path, found = (*POD_SPECS[obj["kind"]], "restartPolicy"), [*found, *index_causes(obj)]
     if dig(obj, *path) != "Always":
         return found
     return [errors.required(each["field"], NEVER_ALWAYS) if each["field"] == ".".join(path) else each for each in found]
@@ -108,7 +184,9 @@ RELATIONS: dict[tuple[str, str], Callable[[Object, Causes], Causes]] = {
     ("v1", "ResourceQuota"): quota_causes, ("v1", "PersistentVolumeClaim"): claim_causes, ("v1", "PersistentVolume"): volume_causes,
     ("policy/v1", "PodDisruptionBudget"): budget_causes, ("autoscaling/v2", "HorizontalPodAutoscaler"): autoscaler_causes,
     ("apps/v1", "StatefulSet"): stateful_causes, ("batch/v1", "Job"): job_causes, ("batch/v1", "CronJob"): cron_causes,
-    ("networking.k8s.io/v1", "Ingress"): ingress_causes}
+    ("networking.k8s.io/v1", "Ingress"): ingress_causes, ("networking.k8s.io/v1", "NetworkPolicy"): policy_causes,
+    ("apps/v1", "Deployment"): deployment_causes, ("apps/v1", "DaemonSet"): daemon_causes,
+    **{("rbac.authorization.k8s.io/v1", kind): role_causes for kind in ("Role", "ClusterRole")}}
 
 
 def related(obj: Object, found: Causes) -> Causes:

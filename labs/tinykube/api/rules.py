@@ -46,6 +46,35 @@ def faults_of(rule: Object, value: Any, at: str) -> Causes:
     return CHECKS[rule["check"]](at, value, rule)
 
 
+def crowded(obj: Object) -> Causes:
+    """What is wrong where one of several things is to be said: none, or more than one."""
+    found: Causes = []
+    for path, value, entries in visit(obj, alone_of(obj["apiVersion"], obj["kind"])):
+        for entry in entries:
+            said = [name for name in entry["of"] if value.get(name) is not None]
+            if not said:
+                found.append(errors.required(path.rstrip("."), f"must specify a {entry['what']} type"))
+            found += [errors.forbidden_value(path + name, f"may not specify more than 1 {entry['what']} type")
+                      for name in said[1:]]
+    return found
+
+
+@cache
+def alone_of(api_version: str, kind: str) -> Branch | None:
+    """Where objects of a kind have such a choice."""
+    return of_kind(ALONE, api_version, kind)
+
+
+ONE_VOLUME: list[Object] = [{"what": "volume", "of": (
+    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi", "glusterfs",
+    "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc", "flocker", "configMap",
+    "azureFile", "storageos", "flexVolume", "vsphereVolume", "azureDisk", "portworxVolume", "photonPersistentDisk",
+    "projected", "scaleIO", "local", "csi", "ephemeral", "image")}]
+ONE_HANDLER: list[Object] = [{"what": "handler", "of": ("exec", "httpGet", "tcpSocket", "grpc", "sleep")}]
+ALONE = {"core.v1.Volume": ONE_VOLUME, "core.v1.PersistentVolumeSpec": ONE_VOLUME, "core.v1.Probe": ONE_HANDLER,
+         "core.v1.LifecycleHandler": ONE_HANDLER}
+
+
 def required(at: str, value: Any, rule: Object) -> Causes:
     """A field must be there; an empty text or list does not count, and some zeros and empty objects don't."""
     missing = value in (None, "", []) or (rule.get("zero", False) and value in (0, {}))

@@ -6,7 +6,7 @@ Genuine counterpart: k8s.io/kubernetes/pkg/registry/core/service/storage/alloc.g
 """
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, ClassVar
 
 from tinykube.api.defaults import fill, items
@@ -69,6 +69,7 @@ class ServiceStrategy(StatusStrategy):
         if address == "None" and kind in OUTSIDE:
             found.append(errors.invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} "
                                               "services"))
+        found += balancer_causes(spec)
         for at, port in enumerate(ports):
             if port.get("targetPort") in (None, 0):
                 found.append(errors.invalid_value(f"spec.ports[{at}].targetPort", 0, "must be between 1 and 65535, inclusive"))
@@ -115,6 +116,23 @@ class ServiceStrategy(StatusStrategy):
         for port in items(spec, "ports"):
             if port.get("nodePort") not in (None, *held):
                 await server.storage.txn([], [Delete(port_key(port["nodePort"]))])
+
+
+def balancer_causes(spec: Object) -> Causes:
+    """What is wrong with what only a Service with a load balancer can say. (The path is genuine's own.)"""
+    at, ranges, port = "spec.LoadBalancerSourceRanges", spec.get("loadBalancerSourceRanges") or [], spec.get("healthCheckNodePort")
+    balanced = spec.get("type") == "LoadBalancer"
+    found = [] if balanced or not ranges else [errors.forbidden_value(at, "may only be used when `type` is 'LoadBalancer'")]
+    for number, each in enumerate(ranges):
+        try:
+            ip_network(each.strip())
+        except ValueError:
+            found.append(errors.invalid_value(f"{at}[{number}]", each, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or "
+                                              "2001:db8::/64)"))
+    if port and not (balanced and spec.get("externalTrafficPolicy") == "Local"):
+        found.append(errors.invalid_value("spec.healthCheckNodePort", port, "may only be set when `type` is 'LoadBalancer' and "
+                                          "`externalTrafficPolicy` is 'Local'"))
+    return found
 
 
 def plan_addresses(spec: Object) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tinykube.api import validation
 from tinykube.api.defaults import default_node, default_pod, fill_in
 from tinykube.api.relations import related
-from tinykube.api.rules import faults
+from tinykube.api.rules import crowded, faults
 from tinykube.machinery import errors
 from tinykube.machinery.objects import Object, copy, dig
 from tinykube.machinery.quota import quality_of_service
@@ -53,7 +53,7 @@ class Strategy:
 
     def validate(self, obj: Object) -> Causes:
         """What is wrong with an object."""
-        return related(obj, [*faults(obj), *validation.validate_pod(obj)])
+        return related(obj, [*faults(obj), *crowded(obj), *validation.validate_pod(obj)])
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Causes:
         """What is wrong with a change, beside what is wrong with its outcome."""

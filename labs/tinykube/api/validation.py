@@ -135,12 +135,25 @@ def validate_pod(obj: Object) -> Causes:
         for number, container in enumerate(items(spec, kind)):
             found += taken(container.get("name"), f"{at}.{kind}[{number}].name", names)
             found += validate_container(container, f"{at}.{kind}[{number}]", volumes)
+            found += passing_causes(container, f"{at}.{kind}[{number}]") if kind == "initContainers" else []
             if obj["kind"] == "Pod" and (image := container.get("image") or "") != image.strip():
                 found.append(errors.invalid_value(f"{at}.{kind}[{number}].image", image, "must not have leading or trailing "
                                                   "whitespace"))
+    found += [errors.invalid_value(f"{at}.{name}", text, why) for name in ("hostname", "subdomain")
+              if (text := dig(spec, name)) for why in namespace_name_errors(text)]
     for number, toleration in enumerate(items(spec, "tolerations")):
         found += validate_toleration(toleration, f"{at}.tolerations[{number}]")
     return found
+
+
+OF_THOSE_THAT_STAY = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+
+
+def passing_causes(container: Object, at: str) -> Causes:
+    """What is wrong with a container that runs before the others: it ends, unless it is restarted always."""
+    return [] if container.get("restartPolicy") == "Always" else [
+        errors.forbidden_value(f"{at}.{each}", "may not be set for init containers without restartPolicy=Always")
+        for each in OF_THOSE_THAT_STAY if container.get(each)]
 
 
 def taken(name: Any, field: str, names: set[str]) -> Causes:
@@ -156,7 +169,18 @@ def validate_container(container: Object, at: str, volumes: set[str]) -> Causes:
     found += [errors.missing_value(f"{at}.volumeMounts[{number}].name", mount["name"])
               for number, mount in enumerate(items(container, "volumeMounts"))
               if mount.get("name") and mount["name"] not in volumes]
+    found += [errors.invalid_value(f"{at}.volumeMounts[{number}].subPathExpr", mount["subPathExpr"],
+                                   "subPathExpr and subPath are mutually exclusive")
+              for number, mount in enumerate(items(container, "volumeMounts")) if mount.get("subPath") and mount.get("subPathExpr")]
+    if (grace := dig(container, "readinessProbe", "terminationGracePeriodSeconds")) is not None:
+        found.append(errors.invalid_value(f"{at}.readinessProbe.terminationGracePeriodSeconds", grace,
+                                          "must not be set for readinessProbes"))
     return found + validate_resources(container.get("resources") or {}, f"{at}.resources")
+
+
+FOR_VARIABLES = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+                 "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")
+FOR_FILES = ("metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase")
 
 
 def validate_env(variables: list[Object], at: str) -> Causes:
@@ -169,7 +193,20 @@ def validate_env(variables: list[Object], at: str) -> Causes:
         if variable.get("value") and variable.get("valueFrom"):
             found.append(errors.invalid_value(f"{at}[{number}].valueFrom", "",
                                               "may not be specified when `value` is not empty"))
+        if path := dig(variable, "valueFrom", "fieldRef", "fieldPath"):
+            found += field_causes(path, f"{at}[{number}].valueFrom.fieldRef.fieldPath")
     return found
+
+
+def field_causes(path: str, at: str) -> Causes:
+    """What is wrong with the field of a pod that a variable is to hold: there is none, or variables can't hold it."""
+    name, key = path.removesuffix("']").split("['") if path.endswith("']") and path.count("['") == 1 else (path, "")
+    if path in FOR_VARIABLES or (key and name in ("metadata.annotations", "metadata.labels")):
+        return []
+    if name in FOR_FILES:
+        return [errors.unsupported_value(at, path, FOR_VARIABLES)]
+    why = f"{'does not support subscript' if key else 'not supported'}: {path}"
+    return [errors.invalid_value(at, path, f"error converting fieldPath: field label {why}")]
 
 
 def validate_resources(resources: Object, at: str) -> Causes:

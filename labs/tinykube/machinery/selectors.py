@@ -70,7 +70,7 @@ class Requirement:
             return value is None or (self.operator == "NotIn" and value not in self.values)
         if value is None or self.operator in ("In", "Exists"):
             return value is not None and (self.operator == "Exists" or value in self.values)
-        have, bound = _integer(value), _integer(self.values[0])
+        have, bound = _integer(value), _integer(self.values[0]) if self.values else None
         if have is None or bound is None:
             return False
         return have > bound if self.operator == "Gt" else have < bound
