@@ -22,6 +22,7 @@ from genuine.etcd_members import Etcd
 from genuine.find import need
 from genuine.processes import GuardedProcesses
 from tinykube.api.http import serve
+from tinykube.api.aggregation import published
 from tinykube.api.keys import EcSigner, Identity
 from tinykube.api.tls import server_tls
 from tinykube.client.http import HttpTransport
@@ -232,7 +233,9 @@ class Ship(ControlPlane):
     async def _api(self) -> AsyncIterator[None]:
         storage, dialer = etcd_storage(self._etcd_url, **self._store_files()), Dialer(to_kubelets(self.directory))
         mine = Identity(self._server.certificate.read_bytes(), self._server.key.read_bytes())
-        guard = Guard(server_tls(mine, self.ca_file.read_bytes()), EcSigner(self._accounts.key.read_bytes()))
+        ca, front = self.ca_file.read_bytes(), Identity(self._proxy.certificate.read_bytes(), self._proxy.key.read_bytes())
+        guard = Guard(server_tls(mine, ca), EcSigner(self._accounts.key.read_bytes()), front,
+                      published(ca, self._front.file.read_bytes()))
         with audit_log(self.directory / "audit.log") as write:
             part = await ApiPart.start(storage, dialer, self._port("apiserver"), self.clock, self.random, self.eventlog,
                                        guard, write, [{"level": self._audit, "omitStages": ["RequestReceived"]}])

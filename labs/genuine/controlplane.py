@@ -207,6 +207,9 @@ class ControlPlane:
         self._authority = Authority(self.directory)
         self._server = self._authority.identity("apiserver", "kube-apiserver", names=SERVER_NAMES)
         self._accounts = write_key_pair(self.directory, "service-accounts")
+        (self.directory / "front-proxy").mkdir()
+        self._front = Authority(self.directory / "front-proxy", "front-proxy-ca")
+        self._proxy = self._front.identity("client", "front-proxy-client")
         self._held = {name: reserve_port() for name in COMPONENTS}
         self.token = secrets.token_urlsafe(32)
         tokens = self.directory / "tokens.csv"
@@ -234,6 +237,10 @@ class ControlPlane:
             "--endpoint-reconciler-type=none", f"--service-cluster-ip-range={SERVICES}", f"--cert-dir={self.directory}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-signing-key-file={self._accounts.key}", f"--service-account-key-file={self._accounts.certificate}",
+            f"--proxy-client-cert-file={self._proxy.certificate}", f"--proxy-client-key-file={self._proxy.key}",
+            f"--requestheader-client-ca-file={self._front.file}", "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         ]  # fmt: skip
 
     def _controller_manager(self) -> list[str]:

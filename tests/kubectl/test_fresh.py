@@ -40,3 +40,11 @@ def test_what_the_server_fills_in_and_refuses(name: str, found: dict[str, str]) 
 def test_whom_the_server_lets_do_what_at_first(empty: Any) -> None:
     theirs = policy(lambda path: empty.request("GET", path)[1])
     assert json.loads(FILE.read_text())["items"] == theirs, "out of date: run `python -m genuine.policy`"
+
+
+def test_which_of_its_groups_come_first(empty: Any) -> None:
+    services = empty.request("GET", "/apis/apiregistration.k8s.io/v1/apiservices")[1]["items"]
+    theirs = {each["metadata"]["name"]: [each["spec"]["groupPriorityMinimum"], each["spec"]["versionPriority"]] for each in services
+              if each["metadata"]["labels"]["kube-aggregator.kubernetes.io/automanaged"] == "onstart"}
+    ours = json.loads((DATA / "priorities.json").read_text())
+    assert {name: ours[name] for name in ours if name != "origin"} == theirs, "out of date: write them into priorities.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,41 +170,47 @@ def test_without_a_metrics_server() -> None:
         assert said("top pod", c.kubeconfig)[2] == "error: Metrics API not available\n"
 
 
-def test_behind_a_genuine_api_server(tiny: Any, tmp_path: Path) -> None:
-    """A genuine aggregation layer asks our metrics server over TLS; genuine pods and nodes of the same names are there."""
+@contextmanager
+def another(kind: str) -> Iterator[Path]:
+    """The kubeconfig of an api-server without nodes, tiny or genuine."""
+    if kind == "tiny":
+        with background(Cluster([], without=("scheduler", "controller-manager", "proxy"))) as c:
+            yield Path(c.kubeconfig)
+        return
     from bookkit.tiers import missing
     if missing("genuine"):
         pytest.skip("; ".join(missing("genuine")))
     from genuine import control_plane
-    authority = Authority()
-    mine = authority.client("aggregator")
-    for name, text in (("crt", mine.certificate), ("key", mine.key), ("ca", authority.certificate)):
-        (tmp_path / name).write_bytes(text)
-    flags = [f"--proxy-client-cert-file={tmp_path}/crt", f"--proxy-client-key-file={tmp_path}/key",
-             f"--requestheader-client-ca-file={tmp_path}/ca", "--requestheader-username-headers=X-Remote-User",
-             "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-"]
-    asked: list[tuple[str, str]] = []
+    with control_plane(("apiserver",)) as plane:
+        yield plane.kubeconfig
+
+
+@pytest.mark.parametrize("kind", ["tiny", "genuine"])
+def test_behind_another_api_server(tiny: Any, kind: str) -> None:
+    """Its aggregation layer asks our metrics server over TLS; nodes of the same names are there."""
+    authority, asked = Authority(), list[tuple[str, str]]()
 
     async def handle(request: Request) -> Response:
         asked.append((request.user.name if request.user else "", request.headers.get("x-remote-user", "")))
         return await tiny.cluster.metrics[0].handle(request)
-    with control_plane(("apiserver",), flags={"apiserver": flags}) as plane, start_blocking_portal() as portal:
-        http = portal.call(lambda: serve(handle, tls=server_tls(authority.server("metrics"), authority.certificate)))
+    with another(kind) as kubeconfig, start_blocking_portal() as portal:
+        trust = json.loads(said("get configmap extension-apiserver-authentication -n kube-system -o json", kubeconfig)[1])["data"]
+        front = trust["requestheader-client-ca-file"].encode()
+        http = portal.call(lambda: serve(handle, tls=server_tls(authority.server("metrics"), front)))
         for each in service(http.port):
-            kubectl("create -f -", plane.kubeconfig, input=json.dumps(each), quiet=True, check=True)
+            kubectl("create -f -", kubeconfig, input=json.dumps(each), quiet=True, check=True)
         for node in tiny.list("nodes"):
             slim = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["metadata"]["name"]}, "status": {
                 "allocatable": node["status"]["allocatable"], "capacity": node["status"]["capacity"]}}
-            kubectl("create -f -", plane.kubeconfig, input=json.dumps(slim), quiet=True, check=True)
-        available = f"wait --for=condition=Available apiservice/v1beta1.{GROUP} --timeout=60s"
-        kubectl(available, plane.kubeconfig, quiet=True, check=True)
+            kubectl("create -f -", kubeconfig, input=json.dumps(slim), quiet=True, check=True)
+        kubectl(f"wait --for=condition=Available apiservice/v1beta1.{GROUP} --timeout=60s", kubeconfig, quiet=True, check=True)
         for words in ("top node", "top node --sort-by=cpu", "top pod", "top pod --containers", "top pod --sum", "top pod none",
                       "top pod -n kube-system", "top node none"):
-            ours, theirs = (said(words, each) for each in (tiny.kubeconfig, plane.kubeconfig))
+            ours, theirs = (said(words, each) for each in (tiny.kubeconfig, kubeconfig))
             assert ours[0] == theirs[0]
             assert [re.sub(r"\d+", "N", text) for text in ours[1:]] == [re.sub(r"\d+", "N", text) for text in theirs[1:]]
         portal.call(http.close)
-    assert ("aggregator", "kubernetes-admin") in asked or ("aggregator", "admin") in asked
+    assert ("front-proxy-client", "kubernetes-admin") in asked
 
 
 def service(port: int) -> list[Object]:

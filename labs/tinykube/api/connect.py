@@ -5,19 +5,24 @@ Genuine counterpart: the Connect verb; k8s.io/kubernetes/pkg/registry/core/{pod,
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tinykube.api.subresources import Query, ask_kubelet, chosen_container, kubelet_path, node_of, truth
 from tinykube.api.verbs import Call
 from tinykube.machinery import errors
-from tinykube.machinery.objects import Object, dig
-from tinykube.machinery.selectors import selector_of
+from tinykube.machinery.objects import Object, dig, labels
 from tinykube.machinery.wire import Request, Response
+
+if TYPE_CHECKING:
+    from tinykube.api.server import ApiServer
 
 STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}      # ours -> the kubelet's
 HANDSHAKE = ("upgrade", "connection", "sec-websocket-protocol")
-KEPT_BACK = {"authorization", "connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
+KEPT_BACK = {"accept-encoding", "authorization", "connection", "content-length", "host", "keep-alive", "transfer-encoding",
+             "date", "server"}
+WHO = ("impersonate-", "x-remote-")      # headers in which nobody but us may say who asks
 PLACE = re.compile(r"(?:(?P<scheme>https?|):(?=[^:]*:))?(?P<name>[^:]+)(?::(?P<port>[^:]*))?")
 
 
@@ -81,22 +86,27 @@ async def proxy_service(call: Call) -> Response:
     ports = dig(service.obj, "spec", "ports", default=[]) if service else []
     if port.isdigit():
         port = next((each.get("name", "") for each in ports if each["port"] == int(port)), port)
-    found = [(address, each["port"]) for one in await endpoint_slices(call, name) for each in one.get("ports") or []
-             if each.get("name", "") == port or (not port and len(ports) == 1)
-             for endpoint in one.get("endpoints") or [] if dig(endpoint, "conditions", "ready", default=True)
-             for address in endpoint["addresses"]]
+    slices = await endpoint_slices(call.server, call.where, name)
+    found = ready_endpoints(slices, None if not port and len(ports) == 1 else port)
     if not found:
         raise errors.unavailable(f'no endpoints available for service "{name}"')
-    host, number = call.server.random.choice(sorted(found))
+    host, number = call.server.random.choice(found)
     return await passed(call, scheme, host, str(number))
 
 
-async def endpoint_slices(call: Call, service: str) -> list[Object]:
+async def endpoint_slices(server: ApiServer, namespace: str, service: str) -> list[Object]:
     """The slices that say where a service's pods are."""
-    wanted = selector_of({"matchLabels": {"kubernetes.io/service-name": service}})
-    registry = call.server.registry("endpointslices", "discovery.k8s.io")
-    slices = [registry.record(kv).obj for kv in (await registry.range(call.where)).kvs]
-    return [each for each in slices if wanted.matches(dig(each, "metadata", "labels", default={}))]
+    registry = server.registry("endpointslices", "discovery.k8s.io")
+    slices = [registry.record(kv).obj for kv in (await registry.range(namespace)).kvs]
+    return [each for each in slices if labels(each).get("kubernetes.io/service-name") == service]
+
+
+def ready_endpoints(slices: Iterable[Object], port: str | None) -> list[tuple[str, int]]:
+    """Addresses and port numbers of the endpoints that are ready, for a port of this name; None: for any port."""
+    return sorted((address, each["port"]) for one in slices for each in one.get("ports") or []
+                  if port is None or each.get("name", "") == port
+                  for endpoint in one.get("endpoints") or [] if dig(endpoint, "conditions", "ready", default=True)
+                  for address in endpoint["addresses"])
 
 
 async def proxy_node(call: Call) -> Response:
@@ -131,11 +141,14 @@ async def passed(call: Call, scheme: str, host: str, port: str) -> Response:
 
 def onward(call: Call) -> Request:
     """The request as whoever is behind us gets it: without what was meant for us."""
-    request = call.request
-    headers = {name: value for name, value in request.headers.items()
-               if name not in KEPT_BACK or (name == "connection" and "upgrade" in request.headers)}
-    _, _, path = request.path.partition(f"/{call.info.resource}/{call.info.name}/proxy")
-    return Request(request.method, path or "/", request.query, headers, request.body)
+    _, _, path = call.request.path.partition(f"/{call.info.resource}/{call.info.name}/proxy")
+    return Request(call.request.method, path or "/", call.request.query, headers_onward(call.request), call.request.body)
+
+
+def headers_onward(request: Request) -> dict[str, str]:
+    """The headers of a request that are not for us alone."""
+    return {name: value for name, value in request.headers.items() if not name.startswith(WHO)
+            and (name not in KEPT_BACK or (name == "connection" and "upgrade" in request.headers))}
 
 
 def answer(response: Response) -> Response:

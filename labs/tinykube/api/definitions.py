@@ -313,5 +313,22 @@ class CustomStrategy(Strategy):
         return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+class RegistrationStrategy(StatusStrategy):
+    """The rules of an APIService: it is called what it registers, and of another server it says how to trust it."""
+
+    def validate(self, obj: Object) -> Causes:
+        spec, found = obj["spec"], list[Object]()
+        name, wanted = obj["metadata"].get("name"), f"{spec.get('version', '')}.{spec.get('group', '')}"
+        if name != wanted:
+            found.append(errors.invalid_value("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{wanted}"'))
+        insecure = "spec.insecureSkipTLSVerify" if spec.get("insecureSkipTLSVerify") else ""
+        if insecure and not spec.get("service"):
+            found.append(errors.invalid_value(insecure, True, "local APIServices may not have insecureSkipTLSVerify"))
+        if insecure and spec.get("caBundle"):
+            found.append(errors.invalid_value(insecure, True, "may not be true if caBundle is present"))
+        return [*found, *super().validate(obj)]
+
+
 STRATEGIES: dict[tuple[str, str], type[Strategy]] = {
+    ("apiregistration.k8s.io", "apiservices"): RegistrationStrategy,
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy}

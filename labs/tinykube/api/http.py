@@ -28,7 +28,7 @@ SEND_BUFFER = 128 << 10           # bytes that the system holds for one client t
 HEAD_LIMIT = (1 << 20) + 4096     # bytes in the head of a request, Go's limit
 HEAD_TOO_LARGE = (b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
                   b"Connection: close\r\n\r\n431 Request Header Fields Too Large")
-ACT_AS = "impersonate-"           # the headers that may come more than once, and are then kept apart
+ACT_AS = ("impersonate-", "x-remote-")      # the headers that may come more than once, and are then kept apart
 GRACE = 2.0                       # seconds that running requests get when the server stops
 
 

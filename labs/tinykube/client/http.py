@@ -26,7 +26,8 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, tls: SSLContext | None = None,
-                 credentials: Credentials | None = None, timeout: float = TIMEOUT) -> None:
+                 credentials: Credentials | None = None, timeout: float = TIMEOUT, name: str = "") -> None:
+        self.name = name or None                              # what the server's certificate says, if not the URL's host
         self.url, self.headers, self.tls, self.timeout = url.rstrip("/"), dict(headers or {}), tls, timeout
         self.credentials, self.shown = credentials, Proof()
         self._session: aiohttp.ClientSession | None = None
@@ -65,7 +66,7 @@ class HttpTransport:
                     await self._prove(await self.credentials.proof())
                 answer = await self._connections().request(
                     request.method, self._address(request), data=request.body or None,
-                    headers=self.headers | dict(request.headers), allow_redirects=False)
+                    headers=lines(self.headers | dict(request.headers)), allow_redirects=False, server_hostname=self.name)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 if answer.status == 401 and self.credentials:
                     self.credentials.refused()            # the next request asks anew
@@ -85,7 +86,7 @@ class HttpTransport:
             async with asyncio.timeout(self.timeout):
                 socket = WebSocket(await self._connections().ws_connect(
                     self._address(request), method=request.method, protocols=[each for each in protocols if each],
-                    max_msg_size=0, headers=self.headers | headers))
+                    max_msg_size=0, headers=lines(self.headers | headers), server_hostname=self.name))
         except Refused as refusal:
             return refusal.response
         except aiohttp.ClientError as error:
@@ -112,6 +113,11 @@ class HttpTransport:
                 middlewares=(hear_refusal,), cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None),
                 skip_auto_headers=["Accept-Encoding", "Content-Type", "User-Agent"])
         return self._session
+
+
+def lines(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Headers as they are sent: one that has several values, each in a line of its own, is sent as often."""
+    return [(name, value) for name, text in headers.items() for value in text.split("\n")]
 
 
 class Refused(Exception):

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import base64
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from tinykube.api.aggregation import FRONT_PROXY, published
 from tinykube.api.keys import Authority, EcSigner, Identity, key_pem
 from tinykube.api.tls import server_tls
 from tinykube.client.kubeconfig import kubeconfig
@@ -21,6 +23,7 @@ SCHEDULER = User("system:kube-scheduler")
 MANAGER = User("system:kube-controller-manager")
 PROXY = User("system:kube-proxy")
 API_SERVER = "kube-apiserver"
+FRONT_AUTHORITY = "front-proxy-ca"
 KUBELET_CLIENT = User("kube-apiserver-kubelet-client")             # the api-server, when it asks a kubelet
 
 
@@ -56,24 +59,33 @@ def write_access(path: Path, url: str, ca: bytes, certificate: bytes, key: bytes
 
 @dataclass(frozen=True)
 class Guard:
-    """What an api-server needs to know friend from stranger: how to speak TLS, and with what to sign tokens."""
+    """What an api-server needs to know friend from stranger: how to speak TLS, and with what to sign tokens.
+
+    And to be known itself by servers behind it: what it shows them, and what it publishes for them.
+    """
 
     tls: ssl.SSLContext
     signer: EcSigner
+    front: Identity | None = None
+    trust: Mapping[str, str] = field(default_factory=dict)
 
 
 class Identities:
     """The authority of a cluster, the keys of its api-server, and all whom it has signed for."""
 
     def __init__(self, kept: Path | None = None) -> None:
-        files = [kept / name for name in ("ca.crt", "ca.key", "accounts.key")] if kept else []
+        names = ("ca.crt", "ca.key", "accounts.key", "front-proxy-ca.crt", "front-proxy-ca.key")
+        files = [kept / name for name in names] if kept else []
         there = [each.read_bytes() for each in files if each.exists()]
         known = len(there) == len(files) > 0     # then a cluster was here before, and its keys stay good
         self.authority = Authority(kept=Identity(there[0], there[1]) if known else None)
         self.server = self.authority.server(API_SERVER)
-        self.guard = Guard(server_tls(self.server, self.authority.certificate), EcSigner(there[2] if known else b""))
+        self.front = Authority(FRONT_AUTHORITY, kept=Identity(there[3], there[4]) if known else None)
+        self.guard = Guard(server_tls(self.server, self.authority.certificate), EcSigner(there[2] if known else b""),
+                           self.front.client(FRONT_PROXY), published(self.authority.certificate, self.front.certificate))
         if not known:
-            texts = self.authority.certificate, key_pem(self.authority.key), key_pem(self.guard.signer.key)
+            texts = (self.authority.certificate, key_pem(self.authority.key), key_pem(self.guard.signer.key),
+                     self.front.certificate, key_pem(self.front.key))
             for path, text in zip(files, texts, strict=False):
                 write_secret(path, text)
 
@@ -93,9 +105,11 @@ class Identities:
         """Write what the process of an api-server needs, and the authority's key, for the controller that signs."""
         for name, text in (("ca.crt", self.authority.certificate), ("ca.key", key_pem(self.authority.key)),
                            ("api.crt", self.server.certificate),
-                           ("api.key", self.server.key), ("accounts.key", key_pem(self.guard.signer.key))):
+                           ("api.key", self.server.key), ("accounts.key", key_pem(self.guard.signer.key)),
+                           (f"{FRONT_AUTHORITY}.crt", self.front.certificate)):
             write_secret(directory / name, text)
         save_pair(directory, KUBELET_CLIENT.name, self.authority.client(KUBELET_CLIENT.name))
+        save_pair(directory, FRONT_PROXY, self.front.client(FRONT_PROXY))
 
     def save_kubelet(self, directory: Path, node: str) -> None:
         """Write the certificate that a kubelet shows those who ask it."""
@@ -123,6 +137,6 @@ def to_kubelets(directory: Path) -> ssl.SSLContext:
 
 def load_guard(directory: Path) -> Guard:
     """What `save` wrote, as the api-server needs it."""
-    ca, certificate, key, accounts = ((directory / name).read_bytes()
-                                      for name in ("ca.crt", "api.crt", "api.key", "accounts.key"))
-    return Guard(server_tls(Identity(certificate, key), ca), EcSigner(accounts))
+    names = ("ca.crt", "api.crt", "api.key", "accounts.key", f"{FRONT_AUTHORITY}.crt", f"{FRONT_PROXY}.crt", f"{FRONT_PROXY}.key")
+    ca, certificate, key, accounts, front_ca, *front = ((directory / name).read_bytes() for name in names)
+    return Guard(server_tls(Identity(certificate, key), ca), EcSigner(accounts), Identity(*front), published(ca, front_ca))

@@ -17,9 +17,12 @@ import orjson
 
 from tinykube.api import new_server
 from tinykube.api.access import doorkeepers
+from tinykube.api.aggregation import Dial, aggregation
 from tinykube.api.audit import EVERYTHING, Write
 from tinykube.api.http import Server, serve
+from tinykube.api.keys import Identity
 from tinykube.api.server import ApiServer
+from tinykube.client.credentials import show
 from tinykube.client.http import HttpTransport
 from tinykube.client.rest import Client
 from tinykube.cluster.dialer import ask_webhook
@@ -75,7 +78,8 @@ class ApiPart:
         """Start the api-server on a storage, and listen; without a guard, to everybody on this machine."""
         server = new_server(storage, clock=clock, random=random, log=log, kubelet=dialer.ask, proxy=dialer.proxy,
                             dial=ask_webhook, services=services,
-                            plugins=[doorkeepers(guard.signer, write=audit, policy=policy)] if guard else [])
+                            plugins=[*([doorkeepers(guard.signer, write=audit, policy=policy)] if guard else []),
+                                     aggregation(dialer.behind(guard.front if guard else None), guard.trust if guard else {})])
         await server.start()
         if guard:
             await let_ask_kubelets(Client(as_user(server.dispatch, ADMIN), API_SERVER))
@@ -148,6 +152,20 @@ class Dialer:
             tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             self.transports[url] = HttpTransport(url, tls=tls)
         return await self.transports[url](request)
+
+    def behind(self, front: Identity | None) -> Dial:
+        """How to reach servers behind the api-server: they get to see who it is, and show a certificate for their name."""
+        async def dial(url: str, name: str, authority: str | None, request: Request) -> Response:
+            key = f"{url} {name} {authority}"
+            if key not in self.transports:
+                tls = ssl.create_default_context(cadata=authority or None)
+                if authority is None:
+                    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+                if front:
+                    show(front.certificate, front.key, tls)
+                self.transports[key] = HttpTransport(url, tls=tls, name=name)
+            return await self.transports[key](request)
+        return dial
 
     async def close(self) -> None:
         """Close all connections."""
