@@ -21,8 +21,8 @@ from genuine.controlplane import COMPONENTS, ControlPlane
 from genuine.etcd_members import Etcd
 from genuine.find import need
 from genuine.processes import GuardedProcesses
-from tinykube.api.http import serve
 from tinykube.api.aggregation import published
+from tinykube.api.http import serve
 from tinykube.api.keys import EcSigner, Identity
 from tinykube.api.tls import server_tls
 from tinykube.client.http import HttpTransport

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tinykube.api.keys import Authority
 from tinykube.api.tls import server_tls
 from tinykube.cluster import Cluster, background
 from tinykube.machinery.wire import Object, Request, Response
-from tinykube.metrics.server import GROUP, ROOT, VERSION, MetricsServer
+from tinykube.metrics.server import GROUP, ROOT, VERSION
 
 PODS = """
 apiVersion: v1
@@ -38,23 +37,6 @@ spec:
 """
 
 
-def aggregate(c: Cluster, server: MetricsServer) -> None:
-    """Have an api-server ask the metrics server for its group, and name that group among its own."""
-    assert c.api
-    api = c.api.server
-
-    async def front(request: Request, further: Any) -> Response:
-        path = request.path.rstrip("/")
-        if path == f"/apis/{GROUP}" or path.startswith(ROOT):
-            return await server.handle(request)
-        if path != "/apis":
-            return await further(request)  # type: ignore[no-any-return]
-        answer = await further(replace(request, headers={**request.headers, "accept": "application/json"}))
-        mine = (await server.handle(Request("GET", "/apis"))).json()
-        return Response(200, {**answer.json(), "groups": [*answer.json()["groups"], *mine["groups"]]})
-    api.filters.append(front)
-
-
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Any]:
     cluster = Cluster(["ant", "bee"])
@@ -70,7 +52,6 @@ def tiny() -> Iterator[Any]:
 
 async def known(c: Cluster, nodes: int, pods: int) -> None:
     """Wait until there are figures."""
-    aggregate(c, c.metrics[0])
     for kind, count in (("nodes", nodes), ("pods", pods)):
         while True:
             found = await c.client.call("GET", f"{ROOT}/{kind}")

@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tinykube.api.http import serve
+from tinykube.api.tls import server_tls
 from tinykube.client.kubeconfig import write as write_kubeconfig
 from tinykube.client.rest import Client
 from tinykube.cluster.capacity import Capacity, node_capacities
@@ -32,7 +34,16 @@ from tinykube.cluster.identities import (
     node_user,
 )
 from tinykube.cluster.manifests import Manifest, documents
-from tinykube.cluster.parts import ApiPart, Dialer, NodePart, RuntimeFactory, audit_log, let_measure, make_runtime
+from tinykube.cluster.parts import (
+    ApiPart,
+    Dialer,
+    NodePart,
+    RuntimeFactory,
+    audit_log,
+    let_measure,
+    make_runtime,
+    registration,
+)
 from tinykube.cluster.servicerange import ServiceRange
 from tinykube.cluster.signing import Signing
 from tinykube.cluster.storeseat import etcd_storage
@@ -41,12 +52,13 @@ from tinykube.controllers.manager import Manager
 from tinykube.controllers.settings import Settings
 from tinykube.kubelet.kubelet import Kubelet
 from tinykube.machinery.clock import Clock, SystemClock
-from tinykube.machinery.errors import ApiError
+from tinykube.machinery.errors import ApiError, unauthorized
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.objects import name as name_of
 from tinykube.machinery.wire import Request, Response, User, as_user
 from tinykube.metrics.server import ACCOUNT, RESOLUTION, MetricsServer
+from tinykube.metrics.server import VERSION as METRICS
 from tinykube.network.proxy import Proxy
 from tinykube.network.userspace import Relay
 from tinykube.scheduler.scheduler import Scheduler
@@ -279,7 +291,7 @@ class Cluster:
         return self.proxies[0]
 
     async def start_metrics(self) -> Callable[[], Awaitable[None]]:
-        """A metrics server, which asks the kubelets with the rights of its own account."""
+        """A metrics server behind the api-server, which asks the kubelets with the rights of its own account."""
         await let_measure(self.client)
         me = account_user(ACCOUNT)
 
@@ -289,11 +301,21 @@ class Cluster:
                                random=self.random("metrics-server"), log=self.log, resolution=self.resolution)
         await server.start()
         self.metrics.append(server)
-        return self.stop_metrics
+        host = f"{ACCOUNT}.kube-system.svc"
+        tls = server_tls(self.identities.authority.server(host, (host,)), self.identities.front.certificate)
 
-    async def stop_metrics(self) -> None:
-        """Stop the metrics server."""
-        await self.metrics.pop().stop()
+        async def answer(request: Request) -> Response:
+            if self.secure and request.user is None:
+                raise unauthorized()                  # nobody but the api-server has a certificate of the front proxy's authority
+            return await server.handle(request)
+        http = await serve(answer, tls=tls)
+        await self.apply(registration(ACCOUNT, METRICS, http.port, self.identities.authority.certificate))
+        await self.wait("apiservice/v1beta1.metrics.k8s.io Available")
+
+        async def stop() -> None:
+            await http.close()
+            await self.metrics.pop().stop()
+        return stop
 
     async def start_kubelet(self, node: str) -> Callable[[], Awaitable[None]]:
         """A kubelet for a node. The node's runtime, and with it the pods, outlive the kubelet."""

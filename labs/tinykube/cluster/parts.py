@@ -5,6 +5,7 @@ Genuine counterpart: the command lines in kubeadm's manifests.
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -193,6 +194,17 @@ async def allow(client: Client, user: User, role: str) -> None:
         "metadata": {"name": role if role.endswith(metrics.ACCOUNT) else user.name},
         "subjects": [{"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}],
         "roleRef": {"kind": "ClusterRole", "name": role, "apiGroup": "rbac.authorization.k8s.io"}})
+
+
+def registration(service: str, group_version: str, port: int, authority: bytes) -> list[Object]:
+    """A Service that leads to a port of this machine, and the registration of a group with whoever listens there."""
+    group, _, version = group_version.partition("/")
+    place = {"name": service, "namespace": "kube-system"}
+    return [{"apiVersion": "v1", "kind": "Service", "metadata": place, "spec": {
+                "type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}},
+            {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": f"{version}.{group}"}, "spec": {
+                "group": group, "version": version, "groupPriorityMinimum": 100, "versionPriority": 100,
+                "caBundle": base64.b64encode(authority).decode(), "service": {**place, "port": port}}}]
 
 
 async def create_if_missing(client: Client, obj: Object) -> None:

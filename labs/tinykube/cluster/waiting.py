@@ -16,7 +16,7 @@ from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, dig, key_of
 
 Predicate = Callable[[Any], Any]
-CLUSTER_WIDE = ("nodes", "namespaces")
+CLUSTER_WIDE = ("nodes", "namespaces", "apiservices")
 SHORT = {"po": "pods", "no": "nodes", "ns": "namespaces", "cm": "configmaps", "ev": "events"}
 
 
