@@ -50,3 +50,13 @@ def room(answer: Answer) -> None:
     answer({"pods": 1, "cpu": 1}, {"pods": 1, "cpu": 1}, {"pods": 1, "cpu": 1}).gives(["cpu", "pods"], hint="Sort the names.")
     answer({"pods": 1, "cpu": 1}, {"pods": 1, "cpu": 3}, {"pods": 1}).gives(
         ["pods"], hint="What the newcomer doesn't cost is no reason to refuse it, however full it is.")
+
+
+@exercise
+def asker(answer: Answer) -> None:
+    jane = {"x-remote-user": "jane", "x-remote-group": "bakers\nsystem:authenticated"}
+    answer("front-proxy-client", jane).gives(("jane", ["bakers", "system:authenticated"]), hint="Each line of the header is a group.")
+    answer("front-proxy-client", {"x-remote-user": "joe"}).gives(("joe", []), hint="Without the header there are no groups.")
+    answer("eve", jane).gives(("eve", []), hint="Only the front proxy is believed: anybody can send these headers.")
+    answer(None, {"x-remote-user": "admin", "x-remote-group": "system:masters"}).gives(
+        ("system:anonymous", ["system:unauthenticated"]), hint="Without a certificate it is nobody, whatever the headers say.")

@@ -47,3 +47,24 @@ def full_is_too_much(hard: Object, used: Object, costs: Object) -> list[str]:
 @wrong("room", says="doesn't cost")
 def looks_at_all(hard: Object, used: Object, costs: Object) -> list[str]:
     return sorted(name for name in hard if used.get(name, 0) + costs.get(name, 0) > hard[name])
+
+
+@wrong("asker", says="Only the front proxy is believed")
+def believes_everybody(shown: str | None, headers: dict[str, str]) -> tuple[str, list[str]]:
+    if "x-remote-user" in headers:
+        return headers["x-remote-user"], headers.get("x-remote-group", "").splitlines()
+    return (shown, []) if shown else ("system:anonymous", ["system:unauthenticated"])
+
+
+@wrong("asker", says="a group")
+def one_group(shown: str | None, headers: dict[str, str]) -> tuple[str, list[str]]:
+    if shown == "front-proxy-client":
+        return headers["x-remote-user"], [headers["x-remote-group"]]
+    return (shown, []) if shown else ("system:anonymous", ["system:unauthenticated"])
+
+
+@wrong("asker", says="Without a certificate it is nobody")
+def forgets_nobody(shown: str | None, headers: dict[str, str]) -> tuple[str | None, list[str]]:
+    if shown == "front-proxy-client":
+        return headers["x-remote-user"], headers.get("x-remote-group", "").splitlines()
+    return shown, []
