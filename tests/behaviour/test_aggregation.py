@@ -347,6 +347,7 @@ def test_the_more_important_group_comes_first(behind: Behind) -> None:
     behind.service()
     behind.register(groupPriorityMinimum=16650)
     known = wait(lambda: (found := groups(behind.target)) and behind.group in found and found, "the group")
+    assert known[0] == "apiregistration.k8s.io"
     assert known.index("apiextensions.k8s.io") < known.index(behind.group) < known.index("scheduling.k8s.io")
 
 

@@ -34,6 +34,7 @@ DEFINITIONS, SERVICES = ("apiextensions.k8s.io", "customresourcedefinitions"), (
 SLICES = "discovery.k8s.io", "endpointslices"
 PRIORITIES: dict[str, list[int]] = json.loads((Path(__file__).parent / "data" / "priorities.json").read_text())
 DEFINED = 1000, 100                      # the priorities of what a definition made, of its group and of its version
+FOREMOST = 20001, 1                      # and of this very group, which is beyond what others may ask for
 PATIENCE, FIRST, RESYNC = 5.0, 0.1, 30.0         # seconds: for an answer, between two checks after a failure, and at most
 TRUST = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
 ME = User("system:kube-aggregator", ("system:masters",))
@@ -315,7 +316,7 @@ class Aggregator:
 
     def groups(self) -> dict[str, list[str]]:
         """All groups and their versions, the most important first: by the priorities of their APIServices."""
-        rank = {(row.group, row.version): DEFINED for row in self.server.resources if row.group}
+        rank = {(row.group, row.version): DEFINED for row in self.server.resources if row.group} | {(GROUP, "v1"): FOREMOST}
         for spec in (each["spec"] for each in self.objects((GROUP, PLURAL)) if each["spec"].get("group")):
             rank[spec["group"], spec["version"]] = spec["groupPriorityMinimum"], spec["versionPriority"]
         found: dict[str, list[str]] = {}
