@@ -56,7 +56,7 @@ def believes_everybody(shown: str | None, headers: dict[str, str]) -> tuple[str,
     return (shown, []) if shown else ("system:anonymous", ["system:unauthenticated"])
 
 
-@wrong("asker", says="a group")
+@wrong("asker", says="Each line of the header is a group")
 def one_group(shown: str | None, headers: dict[str, str]) -> tuple[str, list[str]]:
     if shown == "front-proxy-client":
         return headers["x-remote-user"], [headers["x-remote-group"]]
