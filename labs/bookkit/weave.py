@@ -18,7 +18,7 @@ from .book import Book, Cell, Chapter
 LONG, TOO_LONG = 25, 40
 GOAL = 10_000                     # lines of code: what the whole cluster should take
 LIMITS = {                        # what a seat must not exceed: one that grows is seen in the commit that lets it grow
-    "(top)": 0, "api": 8_015, "client": 1_060, "cluster": 1_300, "controllers": 3_360, "kubectl": 350, "kubelet": 2_400,
+    "(top)": 0, "api": 8_290, "client": 1_060, "cluster": 1_340, "controllers": 3_360, "kubectl": 350, "kubelet": 2_400,
     "machinery": 880, "metrics": 260, "network": 400, "runtime": 1_210, "scheduler": 1_400, "store": 1_700,
 }
 
