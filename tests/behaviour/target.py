@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 import yaml
@@ -24,12 +25,13 @@ KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 
 @dataclass
 class Target:
-    """A running cluster, by its kubeconfig; `parts` says what it has beside its api-server."""
+    """A running cluster, by its kubeconfig; `parts` says what it has beside its api-server, `here` how that calls us."""
 
     name: str
     kubeconfig: str
     parts: frozenset[str]
     context: str | None = None
+    here: str = "127.0.0.1"            # an address of this machine that the api-server reaches; empty: none is known
     url: str = ""
     http: requests.Session = field(default_factory=requests.Session)
 
@@ -112,6 +114,14 @@ def storage(name: str) -> Iterator[Object]:
             raise pytest.UsageError(f"--storage {name}: give memory, log, grpc or etcd")
 
 
+def gateway(network: str) -> str:
+    """The address of this machine in a network of Docker's; empty if it has none, as where Docker runs in a machine of its own."""
+    pools = json.loads(subprocess.run(["docker", "network", "inspect", network, "--format", "{{json .IPAM.Config}}"],
+                                      check=True, capture_output=True, text=True, timeout=30).stdout)
+    known = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
+    return next((pool["Gateway"] for pool in pools if pool.get("Gateway") in known and "." in pool["Gateway"]), "")
+
+
 @contextlib.contextmanager
 def open_target(name: str) -> Iterator[Target]:
     """Start, or find, the target called `name`; skip with a reason where it can't be had. `tiny/etcd`: tiny, on etcd."""
@@ -134,11 +144,12 @@ def open_target(name: str) -> Iterator[Target]:
                 kind = stack.enter_context(kind_cluster())
             except MissingPart as missing:
                 pytest.skip(str(missing))
-            found = Target(name, str(kind.kubeconfig), frozenset({"scheduler", "controller-manager", "workloads", "kubelet"}))
+            found = Target(name, str(kind.kubeconfig), frozenset({"scheduler", "controller-manager", "workloads", "kubelet"}),
+                           here=gateway("kind"))
         elif name.startswith("kubeconfig:"):
             path = str(Path.home() / ".kube" / "config")
             found = Target(name, path, frozenset({"scheduler", "controller-manager", "workloads", "kubelet"}),
-                           context=name.removeprefix("kubeconfig:"))
+                           context=name.removeprefix("kubeconfig:"), here="")
         else:
             raise pytest.UsageError(f"--target {name}: give tiny, genuine, kind or kubeconfig:CONTEXT")
         stack.callback(found.close)

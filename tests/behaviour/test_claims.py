@@ -217,7 +217,10 @@ def test_a_claim_that_is_about_to_go(ns: Namespace, shelf: Shelf) -> None:
     ({"local": {"path": "/no/such"}},
      'MountVolume.NewMounter initialization failed for volume "{}" : path "/no/such" does not exist'),
     ({"hostPath": {"path": "/no/such", "type": "Directory"}},
-     'MountVolume.SetUp failed for volume "{}" : hostPath type check failed: /no/such is not a directory')])
+     'MountVolume.SetUp failed for volume "{}" : hostPath type check failed, /no/such is not a directory, unable to determine its '
+     'type: path "/no/such" does not exist'),
+    ({"hostPath": {"path": "/etc", "type": "Socket"}},
+     'MountVolume.SetUp failed for volume "{}" : hostPath type check failed: /etc is not a socket file, it\'s a Directory')])
 def test_a_volume_that_is_not_there(ns: Namespace, shelf: Shelf, source: Object, message: str) -> None:
     shelf.open("Immediate")
     there = shelf.volume(hostname(ns), source)

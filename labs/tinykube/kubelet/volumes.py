@@ -244,7 +244,11 @@ def check_host_path(path: Path, kind: str) -> None:
     elif kind == "FileOrCreate":
         path.touch(mode=0o644)
     elif kind and not AVAILABLE[kind](path):
-        raise ConfigError(f"hostPath type check failed: {path} is not a {HUMAN.get(kind, kind.lower())}")
+        wanted = f"{path} is not a {HUMAN.get(kind, kind.lower())}"
+        if not path.exists():
+            raise ConfigError(f'hostPath type check failed, {wanted}, unable to determine its type: path "{path}" does not exist')
+        is_ = next((each for each in ("Socket", "CharDevice", "BlockDevice", "Directory") if AVAILABLE[each](path)), "File")
+        raise ConfigError(f"hostPath type check failed: {wanted}, it's a {is_}")
 
 
 HUMAN = {"CharDevice": "character device", "BlockDevice": "block device", "Socket": "socket file"}
