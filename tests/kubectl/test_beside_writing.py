@@ -91,6 +91,8 @@ def settled(result: object) -> str:
     words = f"{result}{result.stderr}exit status {result.status}"  # type: ignore[attr-defined]
     for pattern, word in [*SANITIZE, *MORE]:
         words = re.sub(pattern, word, words)
+    # the genuine server finds the mistakes of an applied object in an order of its own each time: 53 of 60 times in ours
+    words = re.sub(r"(?<=errors:\n)( \..*\n)+", lambda found: "".join(sorted(found[0].splitlines(keepends=True))), words)
     words = re.sub(r'(?<=patch: Invalid value: )"(\\.|[^"\\])*"', lambda found: sorted_object(str(json.loads(found[0]))), words)
     return re.sub(r'^{".*}(?=(exit status \d+)?$)', lambda found: sorted_object(found[0]), words, flags=re.M)
 

@@ -124,8 +124,9 @@ def crew() -> Iterator[Crew]:
     with Ship(**planks(0)) as ship:
         crew = Crew(ship)
         crew.deploy("web", 3)
+        stays = {"nodeName": "ant", "tolerations": [{"operator": "Exists"}]}     # whatever is thought of its node, on a busy day
         crew.create(apiVersion="v1", kind="Pod", metadata={"name": "anchor", "labels": {"app": "anchor"}},
-                    spec=pod_spec() | {"nodeName": "ant"})
+                    spec=pod_spec() | stays)
         crew.settle("web", 3)
         crew.settle("anchor", 1)
         yield crew

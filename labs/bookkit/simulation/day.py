@@ -83,12 +83,13 @@ class Day:
     async def recover(self, why: str) -> None:
         """Wait until all is well, and stays so. Raises Unwell.
 
-        As long as a watch of the control plane waits before its next try, as a genuine one does for up to a minute, nobody
-        asks: what looks well then may be what nobody has noticed.
+        As long as a watch of the control plane waits before its next try, as a genuine one does for up to a minute, or somebody
+        listens to one that fell silent, nobody asks: what looks well then may be what nobody has noticed.
         """
         clock, began = self.world.clock, self.world.clock.monotonic()
         well_since = None
-        while clock.monotonic() < min(self.world.notes.pause_ends, began + PATIENCE):
+        while clock.monotonic() < began + PATIENCE and (
+                clock.monotonic() < self.world.notes.pause_ends or self.world.network.silence()):
             await clock.sleep(STEP)
         while True:
             found = self.wrong()

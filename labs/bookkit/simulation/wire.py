@@ -76,6 +76,10 @@ class Network:
                 stream.reset()
         return len(chosen)
 
+    def silence(self) -> bool:
+        """Whether somebody still listens to a watch that fell silent."""
+        return any(each.mute and not each.line.dead for each in self.streams)
+
 
 class Line:
     """One process' way to the server, as one user. A process that was killed sends nothing and hears nothing any more."""
