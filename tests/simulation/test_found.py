@@ -14,7 +14,9 @@ from bookkit.simulation.world import World
 from tinykube.client.leader import Times
 from tinykube.controllers.pods import is_ready
 from tinykube.kubelet.node import LEASE_NAMESPACE, RENEW_SECONDS
+from tinykube.machinery.errors import ApiError
 from tinykube.machinery.objects import Object, name
+from tinykube.machinery.wire import Request, Response
 
 SMALL = Size(nodes=2, deployments=(2,), statefulsets=(), hours=0, faults=0, election=Times(60, 40, 10))
 
@@ -119,3 +121,27 @@ def test_a_world_in_which_everybody_waits_for_somebody_else_says_so() -> None:
         await clock.loop.create_future()
     with pytest.raises(Stuck, match="at second 5 everybody waits"):
         simulate(main)
+
+
+def test_the_garbage_collector_asks_again_what_a_group_serves_that_did_not_answer(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.kill("controller-manager")
+        server, ill = world.network.server, {"/api/v1", "/apis/apps/v1"}
+        assert server
+        handle = server.handle
+
+        async def at_first(request: Request) -> Response:
+            if request.path not in ill:
+                return await handle(request)
+            ill.discard(request.path)
+            return Response(503, ApiError(503, "overloaded").status())
+        server.handle = at_first  # type: ignore[method-assign]
+        await world.start_process("controller-manager")
+        path = world.admin.path("deployments", "default", "web-0")
+        await world.admin.call("DELETE", path, None, {"propagationPolicy": "Foreground"})
+        end = world.clock.monotonic() + 300
+        while list(world.objects("deployments")):
+            assert world.clock.monotonic() < end, "it waits for a garbage collector that does not know of it"
+            await world.clock.sleep(1)
+        assert not ill
+    in_a_small_world(tmp_path, story)

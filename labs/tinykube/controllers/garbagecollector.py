@@ -116,8 +116,9 @@ class GarbageCollector(Following):
         if not self.complete.is_set():
             await asyncio.gather(*(handler.synced.wait() for handler in handlers))
             self.complete.set()
-        if missing := [name(crd) for crd in self.crds.select() if holds(crd, "Established") and name(crd) not in served]:
-            raise NotYet(f"{', '.join(missing)}: defined, and not served yet")
+        missing = [name(crd) for crd in self.crds.select() if holds(crd, "Established") and name(crd) not in served]
+        if missing or failed:
+            raise NotYet(f"not served yet: {', '.join([*missing, *failed])}")
 
     def begin(self, resource: str, served: Served) -> Handler:
         """Listen to one resource: by the copy that other controllers have, or by one of its own."""
