@@ -13,7 +13,7 @@ from tinykube.machinery.clock import FakeClock
 from tinykube.machinery.eventlog import EventLog
 from tinykube.machinery.objects import Object
 from tinykube.machinery.wire import Request, Response, User, as_user, request
-from tinykube.store import LocalStorage
+from tinykube.store import LocalStorage, NoSpace
 
 SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 JANE = User("jane", ("bakers", "system:authenticated"), extra={"example.com/Oven": ("1", "2")})
@@ -144,3 +144,29 @@ async def test_a_service_that_can_not_be_read(bakery: Bakery) -> None:
 def test_versions_in_their_order() -> None:
     wanted = ["v11", "v2", "v1", "v3beta1", "v2beta2", "v1beta3", "v12alpha1", "v1alpha2", "foo1", "foo10"]
     assert sorted(reversed(wanted), key=maturity) == wanted
+
+
+async def test_a_store_that_takes_nothing_for_a_while_is_asked_again(bakery: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bakery.register()
+    assert await bakery.reason() == "Passed"
+    bakery.answer = lambda request: Response(500)
+
+    async def full(*_: object, **__: object) -> None:
+        raise NoSpace
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(bakery.server.storage, "txn", full)
+        await bakery.clock.advance(31.0)
+    await bakery.clock.advance(60.0)
+    assert await bakery.reason() == "FailedDiscoveryCheck"
+    await bakery.register("cakes")
+    assert await bakery.reason("cakes") == "FailedDiscoveryCheck"
+
+
+async def test_a_bundle_that_is_none_is_a_failed_check(bakery: Bakery) -> None:
+    await bakery.post(SERVICES, {"metadata": {"name": "v1.loaves.example"}, "spec": {
+        "group": "loaves.example", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15,
+        "caBundle": "/////w==", "service": {"name": "loaves", "namespace": "default"}}})
+    await bakery.clock.settle()
+    assert await bakery.reason() == "FailedDiscoveryCheck"
+    answer = await bakery.ask(request("GET", "/apis/loaves.example/v1/loaves"))
+    assert answer.status == 503

@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from tinykube.api.cells import has
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinykube.api.server import ApiServer
     from tinykube.api.watch import Watcher
 
+T = TypeVar("T")
 GROUP, PLURAL, MANAGED = "apiregistration.k8s.io", "apiservices", "kube-aggregator.kubernetes.io/automanaged"
 DEFINITIONS, SERVICES = ("apiextensions.k8s.io", "customresourcedefinitions"), ("", "services")
 SLICES = "discovery.k8s.io", "endpointslices"
@@ -187,8 +188,17 @@ class Aggregator:
         while True:
             caches = self.cache, self.server.caches[DEFINITIONS]
             watchers = [each.subscribe("", each.revision, None, None) for each in caches]
-            await self.settle()
+            await self.insist(self.settle)
             await first_of(watchers)
+
+    async def insist(self, step: Callable[..., Awaitable[T]], *given: Any) -> T:
+        """Do something until it can be done: the store may be full, or away, for a while."""
+        while True:
+            try:
+                return await step(*given)
+            except (ApiError, StoreError) as error:
+                self.server.log.add("aggregation", "retry", error=str(error))
+            await self.server.clock.sleep(PATIENCE)
 
     async def settle(self) -> None:
         """An APIService for each version that is defined; Available what is our own; a task for each that is another's."""
@@ -235,8 +245,8 @@ class Aggregator:
         while True:
             caches = [self.server.caches[where] for where in (SERVICES, SLICES)]
             watchers = [each.subscribe(at["namespace"], each.revision, concerns, None) for each in caches]
-            reason, message = await self.check(text, spec)
-            await self.write(text, reason, message)
+            reason, message = await self.insist(self.check, text, spec)
+            await self.insist(self.write, text, reason, message)
             pause = FIRST if reason == "Passed" else min(2 * pause, RESYNC)
             with suppress(TimeoutError):
                 await within(self.server.clock, RESYNC if reason == "Passed" else pause, first_of(watchers))
@@ -251,7 +261,7 @@ class Aggregator:
         try:
             asked = self.ask(url, spec, Request("GET", path, headers=remote(ME)))
             found = await within(self.server.clock, PATIENCE, asked)
-        except OSError as error:
+        except (OSError, ValueError) as error:                # a bundle may be no text at all
             why = f'Get "{url}{path}": {error}'
         else:
             why = "" if 200 <= found.status < 300 else f"bad status from {url}{path}: {found.status}"
@@ -296,7 +306,7 @@ class Aggregator:
         onward = Request(request.method, request.path, request.query, headers, request.body)
         try:
             return answer(await self.ask(await locate(self.server, service["spec"]["service"]), service["spec"], onward))
-        except (OSError, Unreachable) as error:
+        except (OSError, ValueError, Unreachable) as error:
             return Response(503, f"error trying to reach service: {error}\n".encode(), TEXT)
 
     async def discover(self, names: list[str], request: Request, further: Handler) -> Response:
